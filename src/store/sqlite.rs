@@ -15,6 +15,7 @@ mod plans;
 mod query;
 mod read;
 mod schema;
+mod starting;
 mod tidy;
 mod trouble;
 mod write;
@@ -228,8 +229,7 @@ impl Open {
         schema::version(&conn, path, MIGRATIONS.len() as u32)?;
         set_up(&conn).map_err(failed)?;
         schema::migrate(&mut conn, path, MIGRATIONS)?;
-        let restored = read::restored(&conn).map_err(failed)?;
-        let open = Open {
+        let mut open = Open {
             checkpointer: Checkpointer::new(path),
             conn,
             known: Known::default(),
@@ -238,6 +238,8 @@ impl Open {
             length: files::length(path),
             asked: 0,
         };
+        open.settle().map_err(failed)?;
+        let restored = read::restored(&open.conn).map_err(failed)?;
         Ok((open, restored))
     }
 
@@ -258,6 +260,11 @@ impl Open {
             }
         }
         done
+    }
+
+    /// Makes records of what has only begun.
+    fn settle(&mut self) -> Result<()> {
+        self.within(|conn, known, _| Writer { conn, known, lost: Vec::new() }.settle())
     }
 
     /// Sees to the log after a commit.
@@ -329,7 +336,8 @@ impl Store for Sqlite {
         }
         let path = self.path.clone();
         self.with(|open| {
-            read::restored(&open.conn).map_err(|error| trouble::from_sqlite(&path, &error))
+            let restored = open.settle().and_then(|()| read::restored(&open.conn));
+            restored.map_err(|error| trouble::from_sqlite(&path, &error))
         })
     }
 
@@ -351,7 +359,10 @@ impl Store for Sqlite {
         let path = self.path.clone();
         self.with(|open| {
             open.in_place(&path)?;
-            let more = open.within(|conn, known, tidying| tidying.slice(conn, known, keep, now));
+            let more = open.within(|conn, known, tidying| {
+                Writer { conn, known, lost: Vec::new() }.settle()?;
+                tidying.slice(conn, known, keep, now)
+            });
             let more = more.map_err(|error| trouble::from_sqlite(&path, &error))?;
             open.checkpoint();
             Ok(more)

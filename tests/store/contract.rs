@@ -250,6 +250,52 @@ fn the_last_word_holds(bed: &dyn Bed) {
     assert_eq!(restored.all_paused, Some(pause(2)));
 }
 
+/// A start waits for what is said of a run that begins, so a store may have a short way for that. Whoever
+/// looks finds it like any other run.
+fn a_run_that_has_just_begun_is_found_like_any_other(bed: &dyn Bed) {
+    let mut store = fresh(bed);
+    let mut begins = vec![Fact::Began(session(7, 1)), Fact::Job(job("a", 5).into())];
+    begins.extend([admitted(1, "a", 10), starting(1, 1), ended(1, "a", Outcome::Succeeded, 12)]);
+    commit(&mut *store, &begins);
+    let [second, third] =
+        [[admitted(2, "a", 20), starting(2, 1)], [asked(3, "a", 30, "bob"), starting(3, 1)]];
+    for facts in [&second, &third, &second] {
+        assert_eq!(commit(&mut *store, facts), [0; 0]);
+    }
+    let query = |query: Query| runs(&*store, &query);
+    let plain = Query::default;
+    assert_eq!(query(plain()), [3, 2, 1]);
+    assert_eq!(query(Query { job: Some("a".into()), ..plain() }), [3, 2, 1]);
+    assert_eq!(query(Query { job: Some("b".into()), ..plain() }), [0; 0]);
+    assert_eq!(query(Query { run: Some(RunId(2)), ..plain() }), [2]);
+    assert_eq!(query(Query { since: Some(at(15)), until: Some(at(25)), ..plain() }), [2]);
+    assert_eq!(query(Query { limit: 2, ..plain() }), [3, 2]);
+    assert_eq!(query(Query { failed: true, ..plain() }), [0; 0]);
+    let before = Some(all(&*store)[0].seq);
+    assert_eq!(query(Query { before, ..plain() }), [2, 1]);
+    let begun = &find(&*store, &Query { run: Some(RunId(2)), ..plain() })[0];
+    assert_eq!((&begun.outcome, begun.attempts, begun.process), (&None, 1, None));
+    let attempts = store.reader().unwrap().attempts(RunId(2)).unwrap();
+    assert_eq!(attempts.iter().map(|attempt| attempt.attempt).collect::<Vec<_>>(), [1]);
+    // What somebody asked for decides nothing.
+    assert_eq!(the_job(&*store, "a").unwrap().decided, at(20));
+    // Others have a claim to it, and it to others.
+    assert_eq!(commit(&mut *store, &[admitted(4, "a", 20), starting(4, 1)]), [4]);
+    assert_eq!(commit(&mut *store, &[admitted(5, "a", 10), starting(5, 1)]), [5]);
+    commit(&mut *store, &[admitted(6, "a", 60), starting(6, 1)]);
+    let before = seen_of(&*store);
+    drop(store);
+    let mut store = bed.open();
+    let restored = restored(&mut *store);
+    let open = restored.open.iter().map(|open| (open.run.0, open.attempt)).collect::<Vec<_>>();
+    assert_eq!(open, [(2, 1), (3, 1), (6, 1)]);
+    assert_eq!((restored.next_run, restored.jobs[0].decided), (7, at(60)));
+    assert_eq!(seen_of(&*store), before);
+    // And it ends like any other.
+    commit(&mut *store, &[started(6, 1, 61), ended(6, "a", Outcome::Failed(1), 62)]);
+    assert_eq!(runs(&*store, &Query { failed: true, ..plain() }), [6]);
+}
+
 fn a_fate_stays(bed: &dyn Bed) {
     let mut store = fresh(bed);
     let facts = [
@@ -964,6 +1010,7 @@ contract! {
     of_many_at_once_one_wins
     facts_may_come_twice
     the_last_word_holds
+    a_run_that_has_just_begun_is_found_like_any_other
     a_fate_stays
     what_is_decided_grows
     a_run_can_be_taken_back

@@ -255,7 +255,7 @@ fn an_older_one_can_be_read_and_becomes_the_newest() {
     for column in NEW_COLUMNS {
         conn.execute_batch(&format!("ALTER TABLE record DROP COLUMN {column}")).unwrap();
     }
-    let undo = "DROP INDEX record_excluded; DROP TABLE entry; PRAGMA user_version = 1";
+    let undo = "DROP INDEX record_excluded; DROP TABLE entry; DROP TABLE starting; PRAGMA user_version = 1";
     conn.execute_batch(undo).unwrap();
     assert_eq!(records(&bed.path()), 3);
     let mut reader = SqliteReader::open(&bed.path()).unwrap();

@@ -13,7 +13,7 @@ use rusqlite::types::ToSql;
 use rusqlite::{Connection, Error, OpenFlags, OptionalExtension, Result, Row};
 
 use super::schema::{self, MIGRATIONS};
-use super::{files, query, trouble};
+use super::{files, query, starting, trouble};
 use crate::core::event::{Change, ChangeKind, JobRecord, Pause, RunId};
 use crate::core::instant::Instant;
 use crate::core::outcome::Outcome;
@@ -52,7 +52,7 @@ pub(super) const CHANGES: &str = "SELECT at, job, what, \"by\", detail FROM chan
 pub(super) const ENTRIES: &str = "SELECT name, value FROM entry WHERE list = ?1 ORDER BY name";
 const LISTS: &str = "SELECT DISTINCT list FROM entry ORDER BY list";
 
-fn instant(row: &Row<'_>, column: usize) -> Result<Instant> {
+pub(super) fn instant(row: &Row<'_>, column: usize) -> Result<Instant> {
     Ok(Instant::from_micros(row.get(column)?))
 }
 
@@ -157,6 +157,7 @@ pub(super) fn open_statement() -> String {
 
 /// What a store knew when it was opened.
 pub(super) fn restored(conn: &Connection) -> Result<Restored> {
+    let begun = starting::records(conn)?;
     let mut runs = Vec::new();
     for found in all(conn, &fitting(conn, open_statement())?, &[], record)? {
         // Nothing that is no run is open.
@@ -180,13 +181,18 @@ pub(super) fn restored(conn: &Connection) -> Result<Restored> {
             last_ended,
         });
     }
-    let mut sessions = all(conn, &format!("{SESSION} DESC LIMIT 1"), &[], session)?;
+    starting::with_open(&begun, &mut runs);
+    let mut jobs = all(conn, JOB, &[], job)?;
+    starting::decide(&begun, &mut jobs);
+    let mut last_session = all(conn, &format!("{SESSION} DESC LIMIT 1"), &[], session)?.pop();
+    starting::see(&begun, last_session.as_mut());
+    let next_run = conn.query_row(NEXT_RUN, [], |row| row.get::<_, i64>(0))? as u64;
     Ok(Restored {
-        jobs: all(conn, JOB, &[], job)?,
+        jobs,
         all_paused: all_paused(conn)?,
         open: runs,
-        next_run: conn.query_row(NEXT_RUN, [], |row| row.get::<_, i64>(0))? as u64,
-        last_session: sessions.pop(),
+        next_run: starting::next_run(&begun, next_run),
+        last_session,
     })
 }
 
@@ -223,6 +229,7 @@ fn latest(conn: &Connection, job: Option<&str>) -> Result<Vec<Latest>> {
 
 fn attempts(conn: &Connection, run: RunId) -> Result<Vec<AttemptRecord>> {
     let number = run.0 as i64;
+    let begun = starting::records(conn)?.into_iter().find(|begun| begun.run == Some(run));
     let mut found = all(conn, ATTEMPTS, &[&number], |row| {
         Ok(AttemptRecord {
             attempt: row.get(0)?,
@@ -237,7 +244,8 @@ fn attempts(conn: &Connection, run: RunId) -> Result<Vec<AttemptRecord>> {
     let last = conn
         .prepare_cached(&of_run)?
         .query_row([number], |row| Ok((record(row)?, instant_or_none(row, 16)?)))
-        .optional()?;
+        .optional()?
+        .or(begun.map(|begun| (begun, None)));
     if let Some((record, begun)) = last {
         found.extend(record.last_attempt(begun, found.last()));
     }
@@ -246,7 +254,7 @@ fn attempts(conn: &Connection, run: RunId) -> Result<Vec<AttemptRecord>> {
 
 /// Whether a database is of this version, or a newer one: a scheduler that an update has not restarted
 /// may have an older one, and is to be looked at all the same.
-fn has(conn: &Connection, version: u32) -> Result<bool> {
+pub(super) fn has(conn: &Connection, version: u32) -> Result<bool> {
     let found: u32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     Ok(found >= version)
 }
@@ -365,7 +373,10 @@ fn uri(path: &Path) -> String {
 
 impl Reader for SqliteReader {
     fn records(&mut self, query: &Query) -> Result<Vec<RunRecord>, StoreError> {
-        self.ask(|conn| query::records(conn, query))
+        self.ask(|conn| {
+            let begun = starting::records(conn)?;
+            Ok(starting::with_records(begun, query::records(conn, query)?, query))
+        })
     }
 
     fn latest(&mut self, job: Option<&str>) -> Result<Vec<Latest>, StoreError> {
@@ -383,11 +394,21 @@ impl Reader for SqliteReader {
 
     fn job(&mut self, id: &str) -> Result<Option<JobRecord>, StoreError> {
         let sql = format!("{JOB} AND name = ?1");
-        self.ask(|conn| conn.prepare_cached(&sql)?.query_row([id], job).optional())
+        self.ask(|conn| {
+            let begun = starting::records(conn)?;
+            let mut found = conn.prepare_cached(&sql)?.query_row([id], job).optional()?;
+            starting::decide(&begun, found.as_mut_slice());
+            Ok(found)
+        })
     }
 
     fn jobs(&mut self) -> Result<Vec<JobRecord>, StoreError> {
-        let mut found = self.ask(|conn| all(conn, JOB, &[], job))?;
+        let mut found = self.ask(|conn| {
+            let begun = starting::records(conn)?;
+            let mut found = all(conn, JOB, &[], job)?;
+            starting::decide(&begun, &mut found);
+            Ok(found)
+        })?;
         sort::by(&mut found, |a, b| a.id.cmp(&b.id));
         Ok(found)
     }
@@ -433,6 +454,11 @@ impl Reader for SqliteReader {
     }
 
     fn sessions(&mut self) -> Result<Vec<Session>, StoreError> {
-        self.ask(|conn| all(conn, SESSION, &[], session))
+        self.ask(|conn| {
+            let begun = starting::records(conn)?;
+            let mut found = all(conn, SESSION, &[], session)?;
+            starting::see(&begun, found.last_mut());
+            Ok(found)
+        })
     }
 }

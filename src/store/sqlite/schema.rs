@@ -15,7 +15,7 @@ use crate::store::{StoreError, Trouble};
 pub(super) const APPLICATION_ID: u32 = 0x7363_6864;
 
 /// What makes of each version the next one; the first makes version 1 of nothing.
-pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4];
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
 
 /// Every name of a job is here once, and everything else about it is optional: `present` says
 /// whether there is something to remember of it beside its records.
@@ -145,6 +145,22 @@ const VERSION_4: &str = "
 CREATE INDEX record_excluded ON record (job)
     WHERE outcome = 'skipped' AND substr(reason, 1, 8) = 'excluded';
 ";
+
+/// The version that is the first to have runs that are about to start.
+pub(super) const HAS_STARTING: u32 = 5;
+
+/// Runs that are about to start, and have no record yet.
+const VERSION_5: &str = r#"
+CREATE TABLE starting (
+    place INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL,
+    job INTEGER NOT NULL,
+    due INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    "by" TEXT
+);
+"#;
 
 /// Which version of the schema a database has; 0: it is empty. An error: it is somebody else's, or
 /// newer than `known`.

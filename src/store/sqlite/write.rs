@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
+use super::starting::Claimed;
 use crate::core::event::{Change, JobRecord, Pause, RunId};
 use crate::core::instant::{Instant, duration_micros};
 use crate::core::outcome::Outcome;
@@ -20,14 +21,22 @@ const NAMES: usize = 8192;
 #[derive(Debug, Default)]
 pub(super) struct Known {
     names: HashMap<Box<str>, i64>,
+    /// Runs that are about to start; `None`: they are to be looked up.
+    pub(super) starting: Option<Vec<Claimed>>,
     /// Jobs with new records since they were last tidied.
     pub(super) touched: HashSet<i64>,
 }
 
 impl Known {
-    /// Forgets the names: a transaction that was to bring some of them did not.
+    /// Forgets all but what is to be tidied: a transaction that was to bring some of it did not.
     pub(super) fn forget(&mut self) {
         self.names.clear();
+        self.starting = None;
+    }
+
+    /// The number of a job's name, if it is known by heart.
+    pub(super) fn id_of(&self, name: &str) -> Option<i64> {
+        self.names.get(name).copied()
     }
 }
 
@@ -41,7 +50,7 @@ fn pause_columns(pause: Option<&Pause>) -> PauseColumns<'_> {
 }
 
 /// The run as a column.
-fn number(run: RunId) -> i64 {
+pub(super) fn number(run: RunId) -> i64 {
     run.0 as i64
 }
 
@@ -55,15 +64,21 @@ pub(super) struct Writer<'a> {
 impl Writer<'_> {
     /// All of them, in their order.
     pub(super) fn all(&mut self, facts: &[Fact]) -> Result<()> {
+        if self.begin(facts)? {
+            return Ok(());
+        }
+        self.settle()?;
         for fact in facts {
             self.one(fact)?;
         }
         // The last moment that any of them tells of is one at which the scheduler was alive.
-        if let Some(at) = facts.iter().rev().find_map(Fact::at) {
-            let sql = "UPDATE session SET seen = ?1 WHERE id = (SELECT max(id) FROM session)";
-            self.run(sql, [at.micros()])?;
-        }
-        Ok(())
+        facts.iter().rev().find_map(Fact::at).map_or(Ok(()), |at| self.saw(at))
+    }
+
+    /// The scheduler was alive then.
+    pub(super) fn saw(&self, at: Instant) -> Result<()> {
+        let sql = "UPDATE session SET seen = ?1 WHERE id = (SELECT max(id) FROM session)";
+        self.run(sql, [at.micros()]).map(drop)
     }
 
     fn run(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize> {
@@ -87,7 +102,8 @@ impl Writer<'_> {
                 self.run(sql, params![at, until, by, reason]).map(drop)
             }
             Fact::Admitted { run, job, due, at, by, .. } => {
-                self.admitted(*run, job, *due, *at, by.as_deref())
+                let job = self.id(job)?;
+                self.admit(*run, job, *due, *at, (0, by.as_deref()))
             }
             Fact::Starting { run, attempt } => {
                 let sql = "UPDATE record SET attempts = ?2, pid = NULL, pid_start = NULL, \
@@ -141,8 +157,8 @@ impl Writer<'_> {
 
     /// The number of a job's name.
     fn id(&mut self, name: &str) -> Result<i64> {
-        if let Some(id) = self.known.names.get(name) {
-            return Ok(*id);
+        if let Some(id) = self.known.id_of(name) {
+            return Ok(id);
         }
         let find = "SELECT id FROM job WHERE name = ?1";
         let found = self.conn.prepare_cached(find)?.query_row([name], |row| row.get(0)).optional();
@@ -154,7 +170,7 @@ impl Writer<'_> {
             }
         };
         if self.known.names.len() >= NAMES {
-            self.known.forget();
+            self.known.names.clear();
         }
         self.known.names.insert(name.into(), id);
         Ok(id)
@@ -218,19 +234,21 @@ impl Writer<'_> {
         self.run(sql, params![job, i64::from(more > 0), decided]).map(drop)
     }
 
-    fn admitted(
+    /// A record of a run that begins, of which so many attempts have.
+    pub(super) fn admit(
         &mut self,
         run: RunId,
-        job: &str,
+        id: i64,
         due: Instant,
         at: Instant,
-        by: Option<&str>,
+        (attempts, by): (u32, Option<&str>),
     ) -> Result<()> {
-        let id = self.id(job)?;
         let admit = |writer: &Self| {
-            let sql = "INSERT OR IGNORE INTO record (job, due, last_due, count, at, run, \"by\") \
-                       VALUES (?1, ?2, ?2, 1, ?3, ?4, ?5)";
-            writer.run(sql, params![id, due.micros(), at.micros(), number(run), by])
+            let sql = "INSERT OR IGNORE INTO record \
+                       (job, due, last_due, count, at, run, \"by\", attempts) \
+                       VALUES (?1, ?2, ?2, 1, ?3, ?4, ?5, ?6)";
+            let (due, at) = (due.micros(), at.micros());
+            writer.run(sql, params![id, due, at, number(run), by, attempts])
         };
         let mut more = admit(self)?;
         if more == 0 {
