@@ -8,7 +8,7 @@
 //!
 //! Knowing that there is none must cost next to nothing, because nearly always there is none.
 //! Adopted processes become children of the first thread, which is the scheduler's loop; main
-//! processes are children of the spawner thread that made them. One `wait4` that is limited to
+//! processes are children of the thread that made them. One `wait4` that is limited to
 //! the calling thread's own children (`__WNOTHREAD`) so reaps adopted processes, cannot steal the
 //! exit status of a main process (nor of one that is just being made), and says `ECHILD` when
 //! there is nobody left. Only when there is somebody, `/proc` is read.
