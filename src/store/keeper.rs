@@ -139,9 +139,8 @@ pub type Reopen = Box<dyn Fn() -> Result<Box<dyn Store>, StoreError> + Send>;
 /// The thread, as the loop sees it.
 pub struct Keeper {
     policy: Policy,
+    /// It is waited for at the end; `None`: another has stood in for it, and it may hang for good.
     thread: Option<JoinHandle<()>>,
-    /// Another thread has stood in for the first.
-    was_replaced: bool,
 }
 
 /// What is done about a store that does not answer.
@@ -273,7 +272,7 @@ impl Keeper {
         let thread =
             thread::Builder::new().name("store".to_owned()).spawn(|| Box::new(worker).run())?;
         let (policy, thread) = (Policy::GoOn(shared), Some(thread));
-        Ok(Keeper { policy, thread, was_replaced: false })
+        Ok(Keeper { policy, thread })
     }
 
     /// The same with a store that several schedulers share; `fleet` is this one among them.
@@ -291,7 +290,7 @@ impl Keeper {
         let driver = Driver::new(Arc::clone(&hold), store, reopen, limits, fleet, on_event);
         let thread = thread::Builder::new().name("store".to_owned()).spawn(|| driver.run())?;
         let (policy, thread) = (Policy::Hold(hold, sharing), Some(thread));
-        Ok(Keeper { policy, thread, was_replaced: false })
+        Ok(Keeper { policy, thread })
     }
 
     /// Until when the others that share the store cannot have taken this scheduler for dead, by the
@@ -384,9 +383,8 @@ impl Keeper {
     pub fn stand_in(&mut self) {
         let Policy::GoOn(shared) = &self.policy else { return };
         match shared.stand_in() {
-            // Who has been stood in for may hang for good, and is not waited for.
-            Ok(Some(thread)) => (self.thread, self.was_replaced) = (Some(thread), true),
-            Ok(None) => {}
+            Ok(true) => self.thread = None,
+            Ok(false) => {}
             Err(error) => log::debug!("no other thread for the store can be had: {error}"),
         }
     }
@@ -436,8 +434,7 @@ impl Keeper {
             }
         };
         let Some(left) = left else { return unwritten };
-        // One that another has stood in for may still wait for what it has started.
-        if let Some(thread) = self.thread.take().filter(|_| !self.was_replaced) {
+        if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
         left

@@ -8,7 +8,7 @@
 use std::io;
 use std::mem;
 use std::sync::{Arc, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 use super::Shared;
 use super::worker::Worker;
@@ -38,10 +38,10 @@ impl Shared {
         self.aside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// If the thread makes a process just now, another goes on with its work.
-    pub(super) fn stand_in(self: &Arc<Self>) -> io::Result<Option<JoinHandle<()>>> {
+    /// If the thread makes a process just now, another goes on with its work. Answers whether that is so.
+    pub(super) fn stand_in(self: &Arc<Self>) -> io::Result<bool> {
         if self.aside().is_none() {
-            return Ok(None);
+            return Ok(false);
         }
         let shared = Arc::clone(self);
         // Without the thread the worker stays where it is.
@@ -51,7 +51,7 @@ impl Shared {
                 worker.run();
             }
         };
-        thread::Builder::new().name("store".to_owned()).spawn(take).map(Some)
+        thread::Builder::new().name("store".to_owned()).spawn(take).map(|_| true)
     }
 }
 

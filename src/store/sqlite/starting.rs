@@ -51,9 +51,9 @@ impl Writer<'_> {
                        OR EXISTS (SELECT 1 FROM record WHERE run = ?3)";
             let values = [claimed.job, claimed.due, claimed.run];
             let mut look = self.conn.prepare_cached(sql)?;
-            let others = known.iter().chain(begins.iter().map(|begin| &begin.claimed));
-            if others.filter(|other| is_in_doubt(other)).count() > 1
-                || known.iter().any(is_in_doubt)
+            // It is one of them itself.
+            let all = known.iter().chain(begins.iter().map(|begin| &begin.claimed));
+            if all.filter(|other| is_in_doubt(other)).count() > 1
                 || look.query_row(values, |row| row.get(0))?
             {
                 return Ok(false);
