@@ -216,6 +216,9 @@ pub enum Remember {
     Admitted(Admitted),
     /// What there is to remember of a job has changed.
     Job(Box<JobRecord>),
+    /// The same of a job that has its home on each host, where the others say the same or have said it: a
+    /// store has it from them, and writing it again could undo what one of them has said since.
+    Learned(Box<JobRecord>),
     /// A job is gone, and nothing of it is to be remembered but its past.
     Gone(Box<str>),
     /// All jobs are paused, or no longer.

@@ -89,6 +89,8 @@ pub struct Scheduler {
     all_paused: Option<Pause>,
     /// Somebody remembers what is decided: [`Action::Remember`].
     remembers: bool,
+    /// What changes of a job is what others have said, or say as well: [`Scheduler::as_others`].
+    learns: bool,
     /// Jobs of which there is something new to be remembered at the end of the step, and ids of jobs
     /// that are gone.
     unremembered: (Vec<u32>, Vec<Box<str>>),
@@ -173,6 +175,7 @@ impl Scheduler {
             ids: OnceLock::new(),
             all_paused: None,
             remembers: false,
+            learns: false,
             unremembered: Default::default(),
             done: Vec::new(),
             waiters: HashMap::new(),

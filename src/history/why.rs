@@ -236,9 +236,9 @@ impl<'a> Case<'a> {
 
     /// The pause that holds now.
     fn pause(&self) -> Option<&'a Pause> {
-        let ended = |pause: &&Pause| pause.until.is_none_or(|until| until > self.now);
+        let lasts = |pause: &&Pause| pause.lasts(self.now);
         let own = self.known.and_then(|known| known.pause.as_ref());
-        own.filter(ended).or(self.all_paused.filter(ended))
+        own.filter(lasts).or(self.all_paused.filter(lasts))
     }
 
     /// A time of day, with its day if that is not the day of `near`.

@@ -19,6 +19,7 @@ mod audit;
 mod clock;
 mod conditions;
 mod due;
+mod everywhere;
 mod from_end;
 mod held;
 mod invariants;

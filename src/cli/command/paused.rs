@@ -52,7 +52,7 @@ type States = HashMap<Box<str>, Option<PausedView>>;
 fn of_store(set: &JobSet, remembered: &Remembered, now: Instant) -> States {
     let known: HashMap<&str, &JobRecord> =
         remembered.jobs.iter().map(|job| (&*job.id, job)).collect();
-    let holds = |pause: &&Pause| pause.until.is_none_or(|until| until > now);
+    let holds = |pause: &&Pause| pause.lasts(now);
     let all = remembered.all_paused.as_ref().filter(holds);
     let state = |job: &Arc<Job>| {
         let known = known.get(&*job.id);

@@ -104,7 +104,9 @@ impl Happening {
             }
             Action::Exit => Happening::Stopped,
             Action::Record(record) => Happening::Outcome(record.clone()),
-            Action::Remember(Remember::Job(record)) => Happening::Job(record.id.clone()),
+            Action::Remember(Remember::Job(record) | Remember::Learned(record)) => {
+                Happening::Job(record.id.clone())
+            }
             Action::Remember(Remember::Gone(id)) => Happening::Gone(id.clone()),
             Action::Remember(Remember::Change(change)) => Happening::Changed(change.clone()),
             _ => return None,

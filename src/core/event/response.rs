@@ -203,10 +203,10 @@ impl JobView {
         };
         self.anchor = record.anchor;
         self.paused = match (&record.pause, &self.paused) {
-            (Some(pause), _) => Paused::Job(pause.clone()),
-            (None, all @ Paused::All(_)) => all.clone(),
-            (None, _) if self.job.options.paused && !record.resumed => Paused::ByFile,
-            (None, _) => Paused::No,
+            (Some(pause), _) if pause.lasts(now) => Paused::Job(pause.clone()),
+            (_, all @ Paused::All(_)) => all.clone(),
+            _ if self.job.options.paused && !record.resumed => Paused::ByFile,
+            _ => Paused::No,
         };
         let is_due =
             self.paused == Paused::No && *self.job.trigger.fingerprint() == *record.trigger;
@@ -284,6 +284,13 @@ pub struct Pause {
     pub by: Box<str>,
     /// Why.
     pub reason: Option<Box<str>>,
+}
+
+impl Pause {
+    /// Whether it has not ended by itself yet.
+    pub fn lasts(&self, now: Instant) -> bool {
+        self.until.is_none_or(|until| until > now)
+    }
 }
 
 /// Everything about one job.

@@ -239,7 +239,11 @@ impl Notifier {
                 self.tell(now, job, JobEvent::Retrying, &about, false)
             }
             Action::Remember(Remember::Gone(job)) => self.forget(job),
-            Action::Remember(Remember::Job(job)) if job.pause.is_some() => self.forget(&job.id),
+            Action::Remember(Remember::Job(job) | Remember::Learned(job))
+                if job.pause.is_some() =>
+            {
+                self.forget(&job.id)
+            }
             _ => Vec::new(),
         }
     }

@@ -136,10 +136,10 @@ impl Scheduler {
         }
         let mut slots = Vec::new();
         for job in taken {
-            if let Some(slot) = self.find_job(&job.id)
-                && self.take_home(slot, job, step)
-            {
-                slots.push(slot);
+            let Some(slot) = self.find_job(&job.id) else { continue };
+            let is_news = job.record.as_ref().is_none_or(|record| self.is_news(slot, record));
+            if self.take_home(slot, job, step) {
+                slots.push((slot, is_news));
             }
         }
         // Of these the runs that others have may have changed.
@@ -171,10 +171,13 @@ impl Scheduler {
         for slot in touched.iter().filter_map(|id| self.find_job(id)).collect::<Vec<u32>>() {
             self.note_elsewhere(slot, step);
         }
-        for slot in slots {
+        for (slot, is_news) in slots {
             self.note_elsewhere(slot, step);
             self.count_if_idle(slot, step);
-            self.remember(slot, step);
+            match is_news {
+                true => self.remember(slot, step),
+                false => self.as_others(|scheduler| scheduler.remember(slot, step)),
+            }
             self.retire(slot);
             // What it waited for elsewhere may be over.
             self.promote(slot, step);
@@ -182,6 +185,16 @@ impl Scheduler {
         for slot in freed {
             self.promote(slot, step);
         }
+    }
+
+    /// Whether a job that is taken up is to be remembered as it is here, where each host has it: not if
+    /// somebody has changed it at run time and that is still to be learned.
+    fn is_news(&self, slot: u32, record: &JobRecord) -> bool {
+        let extra = self.extras.get(&slot);
+        let text = extra.and_then(|extra| extra.text.as_deref());
+        let overrides = extra.and_then(|extra| extra.overrides.as_deref());
+        let is_known = text == record.added.as_deref() && overrides == record.overrides.as_deref();
+        is_known && *self.jobs[slot as usize].job.trigger.fingerprint() != *record.trigger
     }
 
     /// The due times of a job are decided elsewhere from now on. Those that were reached and wait for
@@ -382,18 +395,33 @@ impl Scheduler {
         if *extra == Extra::default() {
             self.extras.remove(&slot);
         }
+        let is_known = *job.trigger.fingerprint() == *record.trigger;
         if !is_home {
             self.note_pause(slot, record.pause, record.resumed);
         } else if !taken {
-            let paused = self.extras.get(&slot).is_some_and(|extra| extra.pause.is_some());
-            match record.pause {
-                Some(pause) if !paused => self.pause_job(slot, pause, step),
-                None if paused => self.resume_job(slot, step.now.wall, step),
+            let own = self.extras.get(&slot).and_then(|extra| extra.pause.clone());
+            let pause = record.pause.filter(|pause| pause.lasts(step.now.wall));
+            self.as_others(|scheduler| match pause {
+                Some(pause) if own.as_ref() != Some(&pause) => {
+                    scheduler.pause_job(slot, pause, step);
+                }
+                None if own.is_some() => scheduler.resume_job(slot, step.now.wall, step),
                 _ => {}
-            }
+            });
         }
-        self.redefine(slot, job, step);
+        match is_known || !taken {
+            true => self.as_others(|scheduler| scheduler.redefine(slot, job, step)),
+            false => self.redefine(slot, job, step),
+        }
         Response::Done
+    }
+
+    /// Does what others do as well, or have done: the store is not told of it by this one too
+    /// ([`Remember::Learned`]), if the job has its home on each host.
+    pub(super) fn as_others(&mut self, does: impl FnOnce(&mut Scheduler)) {
+        let learns = std::mem::replace(&mut self.learns, self.fleet.is_some());
+        does(self);
+        self.learns = learns;
     }
 
     /// Another host has removed a job that was added at run time, or it is over.
@@ -411,8 +439,8 @@ impl Scheduler {
     /// The due times of a job are decided here from now on. Answers whether there is such a job.
     fn take_home(&mut self, slot: u32, taken: TakenJob, step: &mut Step<'_>) -> bool {
         let now = step.now.wall;
-        let TakenJob { id, record, mut undecided, fates, fates_since, elsewhere, lost_until } =
-            taken;
+        let TakenJob { id, record, mut undecided, fates, fates_since, .. } = taken;
+        let TakenJob { own_end, elsewhere, lost_until, .. } = taken;
         if record.is_none() && self.jobs[slot as usize].added {
             // The store has had it before it could be at home anywhere: it is gone.
             self.clear_out(slot, step);
@@ -437,6 +465,9 @@ impl Scheduler {
             None => self.jobs[slot as usize].decided = own.min(now.minus(TICK)),
         }
         self.jobs[slot as usize].seek();
+        if let Some(end) = own_end {
+            self.count_from(slot, end.min(now));
+        }
         if let Some((until, why)) = &lost_until {
             self.lose_until(slot, &undecided, *until, why, step);
         }
@@ -506,9 +537,9 @@ impl Scheduler {
 
     /// All jobs are paused, or no longer, as somebody has said elsewhere.
     fn pause_as_others(&mut self, pause: Option<Pause>, step: &mut Step<'_>) {
-        // The store has it from whoever has said so.
+        // The store has it from whoever has said so; nobody tells it that a pause has ended by itself.
         let remembers = std::mem::replace(&mut self.remembers, false);
-        match pause {
+        match pause.filter(|pause| pause.lasts(step.now.wall)) {
             Some(pause) if self.all_paused.as_ref() != Some(&pause) => self.pause_all(pause, step),
             Some(_) => {}
             None => self.resume_all(step.now.wall, step),

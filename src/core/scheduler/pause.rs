@@ -69,7 +69,7 @@ impl Scheduler {
     pub(super) fn end_pause_in_time(&mut self, slot: u32, step: &mut Step<'_>) {
         let until = self.end_of_pause(slot);
         if until <= step.now.wall {
-            self.resume_job(slot, until, step);
+            self.as_others(|scheduler| scheduler.resume_job(slot, until, step));
         }
     }
 
@@ -114,7 +114,11 @@ impl Scheduler {
         let Some(pause) = &self.all_paused else { return true };
         match pause.until {
             Some(until) if until <= step.now.wall => {
+                // Each host finds that for itself. Whoever writes it may undo what was said since.
+                let remembers = self.remembers;
+                self.remembers &= self.fleet.is_none();
                 self.resume_all(until, step);
+                self.remembers = remembers;
                 true
             }
             _ => false,

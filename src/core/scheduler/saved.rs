@@ -13,6 +13,7 @@ use std::time::Duration;
 use thin_vec::ThinVec;
 
 use crate::core::event::{Action, JobRecord, Pause, Remember, RunId};
+use crate::core::fleet::RunOn;
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{Command, Job, JobSet, Options};
 use crate::core::sort;
@@ -273,7 +274,7 @@ impl Scheduler {
             return;
         }
         let extra = self.extras.get(&slot).cloned().unwrap_or_default();
-        step.out.push(Action::Remember(Remember::Job(Box::new(JobRecord {
+        let record = Box::new(JobRecord {
             id: state.job.id.clone(),
             anchor: state.anchor,
             decided: state.decided,
@@ -283,7 +284,12 @@ impl Scheduler {
             resumed: extra.resumed,
             added: extra.text,
             overrides: extra.overrides,
-        }))));
+        });
+        let is_learned = self.learns && state.job.options.run_on == RunOn::All;
+        step.out.push(Action::Remember(match is_learned {
+            true => Remember::Learned(record),
+            false => Remember::Job(record),
+        }));
     }
 
     /// Notes that nothing may be left to be done of a job; an added one is then removed at the end

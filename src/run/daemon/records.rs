@@ -168,7 +168,7 @@ impl Records {
             Action::Notice(Notice::Postponed { run, attempt, .. }) => {
                 Fact::Postponed { run: *run, attempt: *attempt }
             }
-            Action::Remember(Remember::Job(_)) => return,
+            Action::Remember(Remember::Job(_) | Remember::Learned(_)) => return,
             Action::Notice(_) | Action::Terminate(_) | Action::Kill(_) => return,
             Action::Check(_) => return,
             Action::Answer { .. } | Action::Exit => return,

@@ -510,6 +510,16 @@ impl Driver {
         }
     }
 
+    /// Of jobs that have their home here, as those that have it on each host: others have changed them.
+    fn have_changed(&mut self, records: &[JobRecord]) {
+        for record in records {
+            if let Some(known) = self.known.get_mut(&record.id) {
+                let decided = known.decided.max(record.decided);
+                *known = JobRecord { decided, ..record.clone() };
+            }
+        }
+    }
+
     fn has_decided(&mut self, job: &str, due: Instant) {
         if let Some(known) = self.known.get_mut(job) {
             known.decided = known.decided.max(due);

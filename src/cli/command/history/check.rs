@@ -168,13 +168,15 @@ fn one(
     let days = history.set.as_ref().and_then(|set| set.settings.keep.days);
     let days = days.unwrap_or(Limits::default().days);
     let kept = Duration::from_secs(u64::from(days) * 86_400);
+    // What was due in a pause is recorded when that has ended, if somebody was there.
+    let pauses = known.pause.iter().chain(&all_paused).filter(|pause| pause.lasts(seen));
     let question = Question {
         job,
         known: &known,
         from,
         until,
         has_older,
-        paused_since: known.pause.iter().chain(&all_paused).map(|pause| pause.at).min(),
+        paused_since: pauses.map(|pause| pause.at).min(),
         kept_from: history.now.minus(kept),
         seen,
         limit: OF_A_JOB.min(budget),

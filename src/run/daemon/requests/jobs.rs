@@ -240,10 +240,10 @@ impl Jobs {
     /// its first ones there is what it was before.
     pub(in crate::run::daemon) fn note(&mut self, remember: &Remember) {
         match remember {
-            Remember::Job(record) if record.overrides.is_none() => {
+            Remember::Job(record) | Remember::Learned(record) if record.overrides.is_none() => {
                 self.bases.remove(&record.id);
             }
-            Remember::Job(record) => {
+            Remember::Job(record) | Remember::Learned(record) => {
                 if let Some(base) = self.changing.take_if(|job| job.id == record.id) {
                     self.bases.entry(record.id.clone()).or_insert(base);
                 }

@@ -271,6 +271,7 @@ impl Driver {
         if !jobs.is_empty() {
             let found = self.ask(|store| store.take_up(&jobs));
             let Some(found) = self.unless_failed(found) else { return false };
+            self.have_changed(&found.jobs);
             (learned.asked, learned.jobs) = (jobs, found.jobs);
         }
         if of_all {
@@ -293,6 +294,7 @@ impl Driver {
         let is_each = home.get(&*job).is_some_and(|(job, _)| job.run_on == RunOn::All);
         if let Some(found) = self.unless_failed(found) {
             if is_each {
+                self.have_changed(&found.jobs);
                 let (asked, jobs) = (vec![job.clone()], found.jobs.clone());
                 let learned = Learned { written, asked, jobs, all_paused: None };
                 self.tell_of(OthersEvent::Learned(Box::new(learned)));
