@@ -14,6 +14,7 @@ pub(crate) mod mailbox;
 #[allow(missing_docs, reason = "no part of the library: src/lib.rs")]
 pub mod paths;
 pub(crate) mod process;
+pub(crate) mod program;
 #[allow(missing_docs, reason = "no part of the library: src/lib.rs")]
 pub mod signals;
 pub(crate) mod terminal;

@@ -68,6 +68,7 @@ use crate::store::keeper::FleetOrder;
 use crate::sys::clock;
 use crate::sys::epoll::{Epoll, EventFlags, Ready};
 use crate::sys::heap;
+use crate::sys::program::{self, Idle};
 use crate::sys::signals::{self, Signals};
 pub use crate::sys::waker::Waker;
 use effects::{Effects, Message};
@@ -187,6 +188,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
         hooks,
         streaks,
         slow,
+        idle: Idle::new(clock::mono(), plan.embedded),
     };
     looper.tell_of_lost(lost, clock::now());
     looper.watch_jobfile();
@@ -301,6 +303,7 @@ struct Loop<'a> {
     streaks: Streaks,
     /// Runs that may take longer than they should.
     slow: Watch,
+    idle: Idle,
 }
 
 impl Loop<'_> {
@@ -333,6 +336,8 @@ impl Loop<'_> {
             if let Some(watchdog) = &mut self.watchdog {
                 watchdog.tend(now.mono);
             }
+            let is_still = || self.effects.pending_facts().0 == 0;
+            let gives_back = self.idle.is_time(now.mono, is_still);
             let timeout = if self.events.is_empty() && !self.requests.has_next() {
                 self.arm(timer)?
             } else {
@@ -342,6 +347,9 @@ impl Loop<'_> {
             self.effects.output().let_go();
             if timeout.is_none_or(|timeout| !timeout.is_zero()) {
                 self.effects.let_starts_go_first();
+            }
+            if gives_back {
+                program::give_back();
             }
             // What has happened comes before what is due, also after SIGSTOP and SIGCONT: a run that
             // is long over does not stand in the way of the next.
@@ -443,6 +451,9 @@ impl Loop<'_> {
     fn perform_all(&mut self, actions: &mut Vec<Action>, now: Now) -> bool {
         if !actions.is_empty() {
             self.overview.touch(now.mono);
+            if self.has_begun {
+                self.idle.is_busy(now.mono);
+            }
         }
         for action in actions.drain(..) {
             if let Some(observer) = &self.observer {
@@ -579,7 +590,8 @@ impl Loop<'_> {
         let own = [self.effects.deadline(), self.overview.deadline(), watchdog, reading, checking];
         let files = self.watch.as_ref().and_then(FileWatch::deadline);
         let slow = self.slow.next_wakeup();
-        let own = own.into_iter().chain([out_of_touch, files, messages.mono, slow]);
+        let settled = self.idle.deadline();
+        let own = own.into_iter().chain([out_of_touch, files, messages.mono, slow, settled]);
         let mono = own.chain([wakeup.mono]);
         let mono = mono.flatten().min();
         let until_mono = mono.map(|at| at.since(now.mono));
