@@ -159,23 +159,3 @@ fn what_is_taken_up_is_written_where_it_is_new() {
         assert_eq!(!host.told.is_empty(), told, "{:?}", host.told);
     }
 }
-
-/// Each host counts from the end of its own run, also after a restart.
-#[test]
-fn each_counts_from_its_own_end() {
-    let mut host = Host::knowing(each(from_end(600)));
-    host.send("12:10", Event::Woke);
-    let (run, at_) = (RunId(1), now("12:10"));
-    host.send("12:10", Event::Started { run, process: PROCESS, at: at_, taken: at_.mono });
-    host.send("12:12", Event::Ended { run, exit: Exit::Code(0), usage: None });
-    assert_eq!(host.next(), Some(at("12:22")));
-    assert!(host.told.is_empty(), "{:?}", host.told);
-
-    // That is what the store has: when it was begun, from the record of this host, and no end.
-    let record = JobRecord { decided: at("11:50"), anchor: at("11:00"), ..host.record.unwrap() };
-    for (own_end, next) in [(Some("11:55"), "12:05"), (None, "12:10"), (Some("12:03"), "12:10")] {
-        let (record, own_end) = (Some(record.clone()), own_end.map(at));
-        let taken = TakenJob { record, own_end, ..TakenJob::default() };
-        assert_eq!(Host::new(each(from_end(600)), taken).next(), Some(at(next)), "{own_end:?}");
-    }
-}

@@ -108,9 +108,6 @@ pub struct TakenJob {
     /// From when on those are all there are. A due time between then and [`JobRecord::decided`] that
     /// is not among them is undecided too: it waited for its jitter, or for a clock that was ahead.
     pub fates_since: Option<Instant>,
-    /// When the last run of it ended here, where each host has it: from then it counts, if it is due so
-    /// long after that.
-    pub own_end: Option<Instant>,
     /// Its runs that other schedulers have, in the order in which they came. They are looked after
     /// until they have ended, also when the job goes away again.
     pub elsewhere: Vec<Elsewhere>,

@@ -439,8 +439,8 @@ impl Scheduler {
     /// The due times of a job are decided here from now on. Answers whether there is such a job.
     fn take_home(&mut self, slot: u32, taken: TakenJob, step: &mut Step<'_>) -> bool {
         let now = step.now.wall;
-        let TakenJob { id, record, mut undecided, fates, fates_since, .. } = taken;
-        let TakenJob { own_end, elsewhere, lost_until, .. } = taken;
+        let TakenJob { id, record, mut undecided, fates, fates_since, elsewhere, lost_until } =
+            taken;
         if record.is_none() && self.jobs[slot as usize].added {
             // The store has had it before it could be at home anywhere: it is gone.
             self.clear_out(slot, step);
@@ -465,9 +465,6 @@ impl Scheduler {
             None => self.jobs[slot as usize].decided = own.min(now.minus(TICK)),
         }
         self.jobs[slot as usize].seek();
-        if let Some(end) = own_end {
-            self.count_from(slot, end.min(now));
-        }
         if let Some((until, why)) = &lost_until {
             self.lose_until(slot, &undecided, *until, why, step);
         }

@@ -40,8 +40,7 @@ impl Scheduler {
     pub(super) fn count_from_end(&mut self, slot: u32, step: &mut Step<'_>) {
         if self.count_from(slot, step.now.wall) {
             self.reschedule(slot);
-            // Where each host has it, each counts for itself.
-            self.as_others(|scheduler| scheduler.remember(slot, step));
+            self.remember(slot, step);
         }
     }
 
@@ -71,7 +70,7 @@ impl Scheduler {
         is_idle && state.counts_from_end() && self.count_from(slot, now)
     }
 
-    pub(super) fn count_from(&mut self, slot: u32, at: Instant) -> bool {
+    fn count_from(&mut self, slot: u32, at: Instant) -> bool {
         let waits = !self.delayed.is_empty() && self.delayed.contains_key(&slot);
         let state = &mut self.jobs[slot as usize];
         let Trigger::FromEnd(trigger) = state.job.trigger else { return false };

@@ -54,7 +54,6 @@ impl Host {
                 undecided: mine.into_iter().map(|(_, due)| due).collect(),
                 fates: fates.map(|(_, first, last)| (*first, *last)).collect(),
                 fates_since: record.as_ref().map(|record| record.decided.minus(delay)),
-                own_end: None,
                 elsewhere,
                 lost_until: lost_until.map(|until| (until, why.into())),
                 record,

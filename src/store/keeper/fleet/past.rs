@@ -25,14 +25,6 @@ pub(super) type Past = (Instant, Vec<(Instant, Instant)>);
 /// A job, since when its past is wanted, and whether each host has due times of its own of it.
 pub(super) type Wanted = (Box<str>, Instant, bool);
 
-/// What there is of jobs that are taken up.
-#[derive(Debug)]
-pub(super) struct Decided {
-    pub(super) past: HashMap<Box<str>, Past>,
-    /// When the last run here has ended of those that run on each host.
-    pub(super) own_ends: HashMap<Box<str>, Instant>,
-}
-
 /// What was found of jobs.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -44,25 +36,20 @@ pub(super) struct Found {
 impl Driver {
     /// What is decided of these jobs of late, each from when on: there may be due times among that
     /// which wait, because of a delay or of a clock that was ahead. Of a job that runs on each host
-    /// its record is made to say what this one has decided. And when the last of its runs here has ended.
+    /// its record is made to say what this one has decided.
     pub(super) fn past(
         &mut self,
         records: &mut [JobRecord],
         home: &HashMap<Box<str>, HomeJob>,
-    ) -> Result<Decided, StoreError> {
+    ) -> Result<HashMap<Box<str>, Past>, StoreError> {
         let now = self.fleet.store_now(clock::boot());
-        let mut own_ends = HashMap::new();
         let kept = Duration::from_micros(CLAIMS_KEPT as u64) - RECENT;
         let is_each = |job: &HomeJob| job.run_on == RunOn::All;
         let mut wanted = Vec::new();
         for record in records {
             let Some(job) = home.get(&record.id) else { continue };
             if is_each(job) {
-                // If this one never has, it begins now.
-                let last = self.own_last(&record.id)?;
-                record.decided = last.as_ref().map_or(now, |last| last.last_due);
-                let end = last.as_ref().and_then(RunRecord::ended);
-                own_ends.extend(end.map(|end| (record.id.clone(), end)));
+                record.decided = self.own_decided(&record.id, now)?;
             }
             let delay = if job.delay.is_zero() { RECENT } else { kept };
             if record.decided >= now.minus(delay) {
@@ -70,7 +57,7 @@ impl Driver {
                 wanted.push((record.id.clone(), since.max(now.minus(kept)), is_each(job)));
             }
         }
-        Ok(Decided { past: self.fates(wanted)?, own_ends })
+        self.fates(wanted)
     }
 
     /// The due times of jobs, each since when, that have a record; of a job that runs on each host
@@ -91,12 +78,12 @@ impl Driver {
         self.read_store(|reader| find(reader, &host, wanted))
     }
 
-    /// What this host has decided last of a job that runs on each.
-    fn own_last(&mut self, job: &str) -> Result<Option<RunRecord>, StoreError> {
+    /// Up to when this host has decided a job that runs on each; if it never has, up to now.
+    fn own_decided(&mut self, job: &str, now: Instant) -> Result<Instant, StoreError> {
         let (job, host) = (Some(job.into()), Some(self.fleet.me().host.clone()));
         let query = Query { job, host, limit: 1, ..Query::default() };
         let found = self.read_store(|reader| reader.records(&query))?;
-        Ok(found.into_iter().next())
+        Ok(found.first().map_or(now, |last| last.last_due))
     }
 
     /// Reads, on a connection that is kept for the next time.

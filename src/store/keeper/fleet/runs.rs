@@ -7,7 +7,6 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::Driver;
-use super::past::Decided;
 use crate::core::event::{Elsewhere, Ended, HomeChange, JobRecord, RunAgain, RunId, TakenJob};
 use crate::core::fleet::home::HomeJob;
 use crate::core::fleet::protocol::{Input, Left, Remains};
@@ -266,7 +265,7 @@ impl Driver {
         let Some(mut found) = self.unless_failed(found) else { return };
         let home = self.home_jobs(ids.iter().map(|id| &**id));
         let past = self.past(&mut found.jobs, &home);
-        let Some(Decided { mut past, mut own_ends }) = self.unless_failed(past) else { return };
+        let Some(mut past) = self.unless_failed(past) else { return };
         let mut change = HomeChange::default();
         let Some(mut open) = self.sort(found.open, &home, &mut change) else { return };
         self.runs.elsewhere.extend(
@@ -291,7 +290,6 @@ impl Driver {
                 undecided: undecided.remove(&taken.job).unwrap_or_default(),
                 fates: fates.unwrap_or_default(),
                 fates_since,
-                own_end: own_ends.remove(&taken.job),
                 elsewhere: open.remove(&taken.job).unwrap_or_default(),
                 lost_until: taken.lost_until.map(|until| (until, why.clone())),
                 id: taken.job,
