@@ -303,6 +303,7 @@ struct Loop<'a> {
     streaks: Streaks,
     /// Runs that may take longer than they should.
     slow: Watch,
+    /// When pages of the program are given back.
     idle: Idle,
 }
 
@@ -590,8 +591,8 @@ impl Loop<'_> {
         let own = [self.effects.deadline(), self.overview.deadline(), watchdog, reading, checking];
         let files = self.watch.as_ref().and_then(FileWatch::deadline);
         let slow = self.slow.next_wakeup();
-        let settled = self.idle.deadline();
-        let own = own.into_iter().chain([out_of_touch, files, messages.mono, slow, settled]);
+        let idle = self.idle.deadline();
+        let own = own.into_iter().chain([out_of_touch, files, messages.mono, slow, idle]);
         let mono = own.chain([wakeup.mono]);
         let mono = mono.flatten().min();
         let until_mono = mono.map(|at| at.since(now.mono));

@@ -20,15 +20,18 @@ const IDLE: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(crate) struct Idle {
     at: Option<Mono>,
-    /// Something has happened; `None`: not since the start.
+    /// When something has happened last; `None`: not since the start.
     busy: Option<Mono>,
+    /// How long to wait for those at work: longer each time, as a store that fails keeps its work.
+    patience: Duration,
     embedded: bool,
 }
 
 impl Idle {
     /// In somebody else's process (`embedded`) nothing is given back: they know best.
     pub(crate) fn new(now: Mono, embedded: bool) -> Idle {
-        Idle { at: (!embedded).then(|| now.plus(STILL)), busy: None, embedded }
+        let at = (!embedded).then(|| now.plus(STILL));
+        Idle { at, busy: None, patience: STILL, embedded }
     }
 
     /// Something happens.
@@ -52,7 +55,12 @@ impl Idle {
         }
         // The start is over, or it was long ago that something has happened.
         let next = self.busy.map(|busy| busy.plus(IDLE)).filter(|next| *next > now);
-        self.at = if is_still() { next } else { Some(now.plus(STILL)) };
+        if is_still() {
+            (self.at, self.patience) = (next, STILL);
+        } else {
+            self.at = Some(now.plus(self.patience));
+            self.patience = (self.patience * 2).min(IDLE);
+        }
         self.at.is_none()
     }
 }
@@ -80,23 +88,27 @@ unsafe extern "C" fn let_go(
         if info.dlpi_phdr.is_null() {
             return 0;
         }
-        (info.dlpi_addr, std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)))
+        (
+            info.dlpi_addr as usize,
+            std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)),
+        )
     };
     // SAFETY: it only asks.
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    let page = u64::try_from(page).unwrap_or(4096).max(4096);
+    let page = usize::try_from(page).unwrap_or(4096).max(4096);
     for header in headers {
         // What may be written to holds what was written, also where it is protected since.
         if header.p_type != libc::PT_LOAD || header.p_flags & libc::PF_W != 0 {
             continue;
         }
-        let start = (base + header.p_vaddr).next_multiple_of(page);
-        let end = (base + header.p_vaddr + header.p_memsz) / page * page;
+        let first = base + header.p_vaddr as usize;
+        let start = first.next_multiple_of(page);
+        let end = (first + header.p_memsz as usize) / page * page;
         if start < end {
             // SAFETY: it is mapped from a file and private, and nothing was written to it: what is read there
             // next is the same.
             unsafe {
-                libc::madvise(start as *mut c_void, (end - start) as usize, libc::MADV_DONTNEED);
+                libc::madvise(start as *mut c_void, end - start, libc::MADV_DONTNEED);
             }
         }
     }
@@ -132,8 +144,9 @@ mod tests {
         for (now, is_busy, is_still, expected, next) in [
             (0.4, false, true, false, Some(0.5)),
             (0.6, false, false, false, Some(1.1)),
-            (1.1, false, true, true, None),
-            (2.0, false, true, false, None),
+            (1.1, false, false, false, Some(2.1)),
+            (2.1, false, true, true, None),
+            (3.0, false, true, false, None),
             (100.0, true, true, false, Some(400.0)),
             (300.0, true, true, false, Some(400.0)),
             (400.0, false, true, false, Some(600.0)),

@@ -409,6 +409,7 @@ impl Scheduler {
                 _ => {}
             });
         }
+        // With a jobfile of its own a host that takes a job up may be the first to know of its trigger.
         match is_known || !taken {
             true => self.as_others(|scheduler| scheduler.redefine(slot, job, step)),
             false => self.redefine(slot, job, step),
@@ -416,8 +417,8 @@ impl Scheduler {
         Response::Done
     }
 
-    /// Does what others do as well, or have done: the store is not told of it by this one too
-    /// ([`Remember::Learned`]), if the job has its home on each host.
+    /// Does what others do as well, or have done, as the end of a pause: the store is not told of it by this
+    /// one too, neither of a job that has its home on each host ([`Remember::Learned`]) nor of all jobs.
     pub(super) fn as_others(&mut self, does: impl FnOnce(&mut Scheduler)) {
         let learns = std::mem::replace(&mut self.learns, self.fleet.is_some());
         does(self);
@@ -534,14 +535,14 @@ impl Scheduler {
 
     /// All jobs are paused, or no longer, as somebody has said elsewhere.
     fn pause_as_others(&mut self, pause: Option<Pause>, step: &mut Step<'_>) {
-        // The store has it from whoever has said so; nobody tells it that a pause has ended by itself.
-        let remembers = std::mem::replace(&mut self.remembers, false);
-        match pause.filter(|pause| pause.lasts(step.now.wall)) {
-            Some(pause) if self.all_paused.as_ref() != Some(&pause) => self.pause_all(pause, step),
+        let pause = pause.filter(|pause| pause.lasts(step.now.wall));
+        self.as_others(|scheduler| match pause {
+            Some(pause) if scheduler.all_paused.as_ref() != Some(&pause) => {
+                scheduler.pause_all(pause, step);
+            }
             Some(_) => {}
-            None => self.resume_all(step.now.wall, step),
-        }
-        self.remembers = remembers;
+            None => scheduler.resume_all(step.now.wall, step),
+        });
     }
 
     /// A claim was refused, though the due time has no fate: nothing has begun.

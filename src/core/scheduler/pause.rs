@@ -114,11 +114,7 @@ impl Scheduler {
         let Some(pause) = &self.all_paused else { return true };
         match pause.until {
             Some(until) if until <= step.now.wall => {
-                // Each host finds that for itself. Whoever writes it may undo what was said since.
-                let remembers = self.remembers;
-                self.remembers &= self.fleet.is_none();
-                self.resume_all(until, step);
-                self.remembers = remembers;
+                self.as_others(|scheduler| scheduler.resume_all(until, step));
                 true
             }
             _ => false,
@@ -127,7 +123,7 @@ impl Scheduler {
 
     fn remember_all_paused(&self, step: &mut Step<'_>) {
         use crate::core::event::{Action, Remember};
-        if self.remembers {
+        if self.remembers && !self.learns {
             step.out.push(Action::Remember(Remember::AllPaused(self.all_paused.clone())));
         }
     }
