@@ -1,14 +1,16 @@
 //! What the scheduler decides, as facts for the store; and starts and answers that wait until it has
 //! them.
 //!
-//! The facts of one pass of the loop are one transaction. A start goes on to the spawners from the
-//! store's own thread (`crate::store::keeper`), once its run is in the store: so a process that
-//! exists has a run that is known. So does the answer to somebody who has changed something: what
-//! was answered survives a crash. Should the store take long, neither waits for it.
+//! The facts of one pass of the loop are one transaction; where many are due at once, those of a few
+//! hundred runs are, so that these start while it is still decided of the others. A start goes on to the
+//! spawners from the store's own thread (`crate::store::keeper`), once its run is in the store: so a
+//! process that exists has a run that is known. So does the answer to somebody who has changed
+//! something: what was answered survives a crash. Should the store take long, neither waits for it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::mem;
+use std::sync::Arc;
 #[cfg(debug_assertions)]
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -42,6 +44,9 @@ fn patience() -> Duration {
     }
     PATIENCE
 }
+
+/// Where so many are to start, these go on while it is still decided of the others.
+const TOGETHER: usize = 256;
 
 /// How long the end of the program may be held up by the store.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -121,6 +126,9 @@ impl Records {
 
     /// Takes note of what is to be done. Not of [`Remember::Job`]: see [`Records::remember`].
     pub(super) fn note(&mut self, action: &Action, now: Instant) {
+        if let Action::Remember(Remember::Admitted(admitted)) = action {
+            self.flush_the_first(&admitted.job);
+        }
         if !self.withdrawals.is_empty() {
             match action {
                 Action::Remember(Remember::Admitted(admitted)) => {
@@ -236,8 +244,22 @@ impl Records {
 
     /// Gives away what was noted since the last time.
     pub(super) fn flush(&mut self) {
+        let answers = mem::take(&mut self.answers);
+        self.commit(answers);
+    }
+
+    /// While many are due at once: gives away the first of them, before one of another job. What is decided
+    /// of a job stays together.
+    fn flush_the_first(&mut self, next: &Arc<Job>) {
+        let is_other = |last: &Start| !Arc::ptr_eq(&last.job, next);
+        if self.starts.len() >= TOGETHER && self.starts.last().is_some_and(is_other) {
+            self.commit(Vec::new());
+        }
+    }
+
+    fn commit(&mut self, answers: Vec<Answer>) {
         let (facts, starts) = (mem::take(&mut self.facts), mem::take(&mut self.starts));
-        let batch = self.keeper.commit(facts, starts, mem::take(&mut self.answers));
+        let batch = self.keeper.commit(facts, starts, answers);
         if let Some(batch) = batch {
             self.own.sent(batch);
         }
@@ -315,7 +337,64 @@ fn fate(record: &Record, at: Instant, host: Option<Box<str>>) -> Fact {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::channel;
+
     use super::*;
+    use crate::core::event::Admitted;
+    use crate::core::job::{Command, Options};
+    use crate::core::trigger::{DateTrigger, Trigger};
+    use crate::core::zone::Zone;
+    use crate::store::Limits;
+    use crate::store::memory::Memory;
+
+    /// Of many starts the first are made while others are still noted; what is decided of one job stays
+    /// together.
+    #[test]
+    fn the_first_of_many_starts_go_before_it_is_decided_of_all() {
+        const LONG: Duration = Duration::from_secs(60);
+        let (submit, submitted) = channel();
+        let keeper = Keeper::start(
+            Box::new(Memory::new()),
+            Box::new(|| panic!("it is not lost")),
+            Limits::default(),
+            move |start| submit.send(start.run.0).unwrap(),
+            None,
+            |event| panic!("there is nothing to say: {event:?}"),
+        );
+        let mut records = Records::new(keeper.unwrap(), None);
+        let at = Instant::from_micros(0);
+        let job = |id: &str| {
+            Arc::new(Job {
+                id: id.into(),
+                name: None,
+                command: Command::Argv(Box::new(["true".into()])),
+                trigger: Trigger::Date(DateTrigger::At(at)),
+                zone: Zone::utc(),
+                executor: 0,
+                options: Options::default().into(),
+            })
+        };
+        let mut begin = |job: &Arc<Job>, number: u64| {
+            let (run, due) = (RunId(number), at.plus(Duration::from_secs(number)));
+            let admitted = Admitted { run, job: Arc::clone(job), due, at, by: None, place: None };
+            records.note(&Action::Remember(Remember::Admitted(admitted)), at);
+            let job = Arc::clone(job);
+            let start = Start { run, attempt: 1, due, waited: Duration::ZERO, job };
+            records.note(&Action::Start(start.clone()), at);
+            records.start(start);
+        };
+        let together = TOGETHER as u64;
+        (1..together).for_each(|number| begin(&job("one of many"), number));
+        let with_many = job("with many");
+        (together..together + 10).for_each(|number| begin(&with_many, number));
+        assert!(submitted.try_recv().is_err());
+        begin(&job("another"), together + 10);
+        let gone = || submitted.recv_timeout(LONG).unwrap();
+        (1..together + 10).for_each(|number| assert_eq!(gone(), number));
+        records.flush();
+        assert_eq!(gone(), together + 10);
+        records.finish(at);
+    }
 
     /// What was read before this host changed it is out of date, until the store has the change.
     #[test]

@@ -23,6 +23,9 @@ const LAST_DELAY: Duration = Duration::from_secs(30);
 /// The store is tidied up when so many facts were written since, or so much time has passed.
 const UNTIDY: usize = 1000;
 const TIDY_EVERY: Duration = Duration::from_secs(10);
+/// It waits until so long nothing was written: while many are due at once there are moments in which nothing
+/// is, and the processors are wanted for their starts.
+const QUIET: Duration = Duration::from_millis(250);
 /// After so many it is done even if there is always something to write.
 const OVERDUE: usize = 10_000;
 /// How long whoever is to hear of a process that was made here may not be told: a program that does little
@@ -57,6 +60,8 @@ pub(super) struct Worker {
     /// What was expected may be there: it is not waited for more.
     heard: bool,
     untidy: usize,
+    /// Nothing was written for [`QUIET`].
+    quiet: bool,
     tidied: Mono,
     /// What time it is for the age of what is kept. `None`: the store has not been asked.
     age: Option<Age>,
@@ -149,6 +154,7 @@ impl Worker {
             expects: None,
             heard: false,
             untidy: 0,
+            quiet: false,
             tidied: clock::now().mono,
             age: None,
             more_to_tidy: false,
@@ -209,8 +215,12 @@ impl Worker {
                 return Next::End;
             } else if let Some(expects) = self.expects.take() {
                 queue = self.expect(&shared, queue, expects);
-            } else if self.is_untidy() {
+            } else if self.is_untidy() && self.quiet {
                 return Next::Tidy;
+            } else if self.is_untidy() {
+                let waited = shared.wake.wait_timeout(queue, QUIET);
+                let (back, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+                (queue, self.quiet) = (back, waited.timed_out());
             } else {
                 queue = shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
@@ -275,6 +285,7 @@ impl Worker {
 
     fn written(&mut self, lost: Vec<RunId>) {
         self.untried = false;
+        self.quiet = false;
         self.untidy += self.facts.len();
         let written = self.facts.len();
         self.facts.clear();

@@ -116,7 +116,8 @@ pub(super) fn records(conn: &Connection, query: &Query) -> Result<Vec<RunRecord>
         None => None,
         Some(name) => {
             let find = "SELECT id FROM job WHERE name = ?1";
-            match conn.query_row(find, [name], |row| row.get::<_, i64>(0)).optional()? {
+            let mut find = conn.prepare_cached(find)?;
+            match find.query_row([name], |row| row.get::<_, i64>(0)).optional()? {
                 None => return Ok(Vec::new()),
                 id => id,
             }
@@ -132,7 +133,7 @@ pub(super) fn records(conn: &Connection, query: &Query) -> Result<Vec<RunRecord>
     }
     let mut asked = wanted(id, query, few.as_deref());
     asked.text = fitting(conn, asked.text)?;
-    let mut statement = conn.prepare(&asked.text)?;
+    let mut statement = conn.prepare_cached(&asked.text)?;
     statement.query_map(&*asked.values(), record)?.collect()
 }
 

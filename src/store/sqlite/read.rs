@@ -255,7 +255,8 @@ fn attempts(conn: &Connection, run: RunId) -> Result<Vec<AttemptRecord>> {
 /// Whether a database is of this version, or a newer one: a scheduler that an update has not restarted
 /// may have an older one, and is to be looked at all the same.
 pub(super) fn has(conn: &Connection, version: u32) -> Result<bool> {
-    let found: u32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let mut version_of = conn.prepare_cached("PRAGMA user_version")?;
+    let found: u32 = version_of.query_row([], |row| row.get(0))?;
     Ok(found >= version)
 }
 
