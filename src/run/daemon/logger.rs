@@ -5,11 +5,13 @@
 //! all, the form for people puts the job and the run in front of its sentence. Which lines are
 //! written is said by `SCHEDRS_LOG`, else `RUST_LOG`; `info` unless told.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use env_logger::fmt::Formatter;
+use env_logger::fmt::style::Style;
 use env_logger::{Builder, Target, WriteStyle};
 use log::kv::{Key, Value, VisitSource, VisitValue};
 use log::{Level, Record};
@@ -77,7 +79,8 @@ pub fn start(log: Log, zone: &Zone, output: output::Handle) {
     builder
         .parse_filters(&filters)
         .target(Target::Pipe(Box::new(Pipe(output))))
-        .write_style(if log.colour { WriteStyle::Always } else { WriteStyle::Never });
+        // Here it is known who gets colours; otherwise each line would be searched for them once more.
+        .write_style(WriteStyle::Always);
     match log.format {
         LogFormat::Human if log.terminal => builder.format(terminal),
         LogFormat::Human => builder.format(human),
@@ -143,7 +146,8 @@ fn whose(record: &Record<'_>) -> (Option<String>, Option<String>, Option<String>
 
 /// A line for a file or a pipe: complete in itself.
 fn human(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
-    let style = out.default_level_style(record.level());
+    let has_colour = with_look(|look| look.log.colour).unwrap_or(false);
+    let style = if has_colour { out.default_level_style(record.level()) } else { Style::new() };
     write!(out, "{} {style}{:5}{style:#} ", time().replace('T', " "), record.level())?;
     match whose(record) {
         (Some(job), Some(run), _) => write!(out, "{job} #{run}: ")?,
@@ -227,7 +231,8 @@ fn json(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     let mut line = format!("{{\"time\":\"{}\"", time());
     let mut insert = |key: &str, value: serde_json::Value| {
         if !value.is_null() {
-            line += &format!(",{}:{value}", serde_json::Value::from(key));
+            // Into a string it cannot fail.
+            let _ = write!(line, ",{}:{value}", serde_json::Value::from(key));
         }
     };
     insert("level", record.level().as_str().to_ascii_lowercase().into());
