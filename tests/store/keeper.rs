@@ -34,6 +34,7 @@ struct Fake {
     /// Says which facts are to be committed, then waits for the verdict.
     asked: Sender<Vec<Fact>>,
     verdicts: Arc<Mutex<Receiver<Verdict>>>,
+    tidied: Sender<()>,
 }
 
 impl Store for Fake {
@@ -52,6 +53,7 @@ impl Store for Fake {
     }
 
     fn tidy(&mut self, _: Limits, _: Instant) -> Result<bool, StoreError> {
+        let _ = self.tidied.send(());
         Ok(false)
     }
 
@@ -68,6 +70,7 @@ struct Scene {
     submitted: Receiver<u64>,
     event: Receiver<StoreEvent>,
     reopened: Receiver<()>,
+    tidied: Receiver<()>,
 }
 
 impl Scene {
@@ -82,8 +85,13 @@ impl Scene {
         let (submit, submitted) = mpsc::channel();
         let (say, event) = mpsc::channel();
         let (open, reopened) = mpsc::channel();
+        let (tidy, tidied) = mpsc::channel();
         let verdict = Arc::new(Mutex::new(take));
-        let fake = move || Fake { asked: ask.clone(), verdicts: Arc::clone(&verdict) };
+        let fake = move || Fake {
+            asked: ask.clone(),
+            verdicts: Arc::clone(&verdict),
+            tidied: tidy.clone(),
+        };
         let first = Box::new(fake());
         let reopen = Box::new(move || {
             let _ = open.send(());
@@ -97,7 +105,7 @@ impl Scene {
         let say = move |what| say.send(what).unwrap_or_default();
         let limits = Limits::default();
         let keeper = Keeper::start(first, reopen, limits, submit, starters, say).unwrap();
-        Scene { keeper: Some(keeper), verdicts, asked, submitted, event, reopened }
+        Scene { keeper: Some(keeper), verdicts, asked, submitted, event, reopened, tidied }
     }
 
     /// With processes made on the store's thread. What happens to them is told, and each takes until it may
@@ -452,6 +460,27 @@ fn what_a_store_that_works_has_not_got_round_to_is_not_too_much() {
     assert_eq!(scene.asked(), [2]);
     scene.verdict(Verdict::Good);
     assert_eq!(scene.submitted(), 2);
+    assert_eq!(scene.end(), (0, vec![], vec![]));
+}
+
+/// Tidying up waits for a moment in which nothing is written, but not for ever: where a job is due again
+/// and again there is none.
+#[test]
+fn a_store_that_is_written_to_all_the_time_is_tidied_up() {
+    let scene = Scene::new();
+    let many = (0..1000).map(|at| Fact::Job(job(&format!("job-{at}"), 0).into()));
+    scene.keeper().commit(many.collect(), Vec::new(), Vec::new());
+    scene.asked();
+    scene.verdict(Verdict::Good);
+    let again = Duration::from_millis(50);
+    let tidied = (1..1000).any(|run| {
+        scene.run(run);
+        assert_eq!(scene.asked(), [run]);
+        scene.verdict(Verdict::Good);
+        assert_eq!(scene.submitted(), run);
+        scene.tidied.recv_timeout(again).is_ok()
+    });
+    assert!(tidied);
     assert_eq!(scene.end(), (0, vec![], vec![]));
 }
 

@@ -26,6 +26,8 @@ const TIDY_EVERY: Duration = Duration::from_secs(10);
 /// It waits until so long nothing was written: while many are due at once there are moments in which nothing
 /// is, and the processors are wanted for their starts.
 const QUIET: Duration = Duration::from_millis(250);
+/// Where something is written all the time it does not wait longer than this.
+const QUIET_WITHIN: Duration = Duration::from_secs(2);
 /// After so many it is done even if there is always something to write.
 const OVERDUE: usize = 10_000;
 /// How long whoever is to hear of a process that was made here may not be told: a program that does little
@@ -62,6 +64,8 @@ pub(super) struct Worker {
     untidy: usize,
     /// Nothing was written for [`QUIET`].
     quiet: bool,
+    /// Since when it is to be tidied up.
+    untidy_since: Option<Mono>,
     tidied: Mono,
     /// What time it is for the age of what is kept. `None`: the store has not been asked.
     age: Option<Age>,
@@ -155,6 +159,7 @@ impl Worker {
             heard: false,
             untidy: 0,
             quiet: false,
+            untidy_since: None,
             tidied: clock::now().mono,
             age: None,
             more_to_tidy: false,
@@ -215,9 +220,10 @@ impl Worker {
                 return Next::End;
             } else if let Some(expects) = self.expects.take() {
                 queue = self.expect(&shared, queue, expects);
-            } else if self.is_untidy() && self.quiet {
-                return Next::Tidy;
             } else if self.is_untidy() {
+                if self.quiet || self.has_waited_for_quiet() {
+                    return Next::Tidy;
+                }
                 let waited = shared.wake.wait_timeout(queue, QUIET);
                 let (back, waited) = waited.unwrap_or_else(PoisonError::into_inner);
                 (queue, self.quiet) = (back, waited.timed_out());
@@ -270,6 +276,12 @@ impl Worker {
     fn is_untidy(&self) -> bool {
         let long = || clock::now().mono.since(self.tidied) >= TIDY_EVERY;
         self.more_to_tidy || self.untidy >= UNTIDY || (self.untidy > 0 && long())
+    }
+
+    fn has_waited_for_quiet(&mut self) -> bool {
+        let now = clock::now().mono;
+        let since = *self.untidy_since.get_or_insert(now);
+        now.since(since) >= QUIET_WITHIN
     }
 
     fn write(&mut self) {
@@ -414,9 +426,11 @@ impl Worker {
             store.tidy(limits, age)
         });
         match tidied {
-            Ok(more) => self.more_to_tidy = more,
+            // Once it has begun it goes on in every moment without writing.
+            Ok(true) => self.more_to_tidy = true,
+            Ok(false) => (self.more_to_tidy, self.untidy_since) = (false, None),
             Err(failure) => {
-                self.more_to_tidy = false;
+                (self.more_to_tidy, self.untidy_since) = (false, None);
                 // What keeps it from being tidied up may not keep it from being written.
                 if failure.store != After::Kept {
                     self.failed(failure);
