@@ -273,7 +273,7 @@ impl<P: FnMut(&Start) -> Attempt> Sim<P> {
         }
         let exit =
             if process.signal { Exit::Signal(process.code) } else { Exit::Code(process.code) };
-        let event = Event::Ended { run: process.run, exit, usage: None };
+        let event = Event::Ended { run: process.run, exit, usage: None, at: None };
         self.scheduler.take(self.now, event, &mut self.actions);
     }
 

@@ -103,6 +103,8 @@ pub enum Event {
         exit: Exit,
         /// What it has used, if that is known.
         usage: Option<Usage>,
+        /// When that was seen, which may be a little before anybody hears of it; `None`: just now.
+        at: Option<Mono>,
     },
     /// The process of an attempt goes on and nothing can end it: the run does not wait for it.
     Abandoned {

@@ -57,7 +57,7 @@ use crate::core::sort;
 use jobs::{Away, Delayed, Extra, JobState, NEVER, Wake};
 pub use operation::UPCOMING;
 use pool::Pools;
-use run::{Input, Runs, Timer};
+use run::{Input, Phase, Runs, Timer};
 pub use saved::{SavedState, Survivor};
 use stop::Life;
 use tally::{Count, SLICE};
@@ -229,7 +229,9 @@ impl Scheduler {
             Event::NotStarted { run, reason, transient: false } => {
                 self.heard(run, Input::NotStarted(reason), step);
             }
-            Event::Ended { run, exit, usage } => self.heard(run, Input::Ended(exit, usage), step),
+            Event::Ended { run, exit, usage, at } => {
+                self.heard(run, Input::Ended(exit, usage, at), step);
+            }
             Event::Abandoned { run, reason } => self.heard(run, Input::Abandoned(reason), step),
             Event::Reload(set) => {
                 // What has passed is decided by the jobs as they were; then the new ones count.
@@ -356,6 +358,11 @@ impl Scheduler {
     /// Whether a run is active here.
     pub fn has_run(&self, run: RunId) -> bool {
         self.runs.find(run).is_some()
+    }
+
+    /// Whether a run waits for another to end: for its worker, or for another run of its job.
+    pub fn waits_for_ends(&self) -> bool {
+        self.runs.iter().any(|(_, run)| matches!(run.phase, Phase::Queued | Phase::Pending))
     }
 
     /// The ids of all jobs.

@@ -13,7 +13,7 @@
 //! `apply` has it take effect, and `offload` has done elsewhere what may take long or hang; `watch`
 //! tells when the jobfile was edited; `logger` and `report` are the log, in which `catching_up`
 //! makes one line of many; `overview` says how things stand, to a terminal and to a service manager,
-//! which `notify` tells; `hooks` has the hooks of jobs run; `moving` is what is told of jobs that move between hosts; `slow` sees which runs take too long, `unusual` which print too little or are over too soon; `vitals` says how the scheduler is to whoever asks; `timer` is the wall
+//! which `notify` tells; `herd` lets starts go first where many are due at once; `hooks` has the hooks of jobs run; `moving` is what is told of jobs that move between hosts; `slow` sees which runs take too long, `unusual` which print too little or are over too soon; `vitals` says how the scheduler is to whoever asks; `timer` is the wall
 //! clock as something to wait for. Processes are made by `crate::run::executor`, what they print
 //! goes to `crate::run::output`.
 
@@ -22,6 +22,7 @@ mod asking;
 mod catching_up;
 mod effects;
 mod fleet;
+mod herd;
 mod hooks;
 mod logger;
 mod messages;
@@ -56,7 +57,7 @@ use crate::control::journal::Journal;
 use crate::control::server::Server;
 use crate::core::event::{
     Action, Change, ChangeKind, Counters, Event, Happening, Health, Notice, Record, Remember,
-    Response,
+    Response, RunId,
 };
 use crate::core::habit::slow::Watch;
 use crate::core::instant::{Instant, Mono, Now};
@@ -346,9 +347,7 @@ impl Loop<'_> {
                 Some(Duration::ZERO)
             };
             self.effects.output().let_go();
-            if timeout.is_none_or(|timeout| !timeout.is_zero()) {
-                self.effects.let_starts_go_first();
-            }
+            let timeout = self.let_starts_go_first(&mut ready, timeout);
             if gives_back {
                 program::give_back();
             }
@@ -359,6 +358,7 @@ impl Loop<'_> {
             self.signals.let_children_through(false);
             self.effects.output().hold();
             waited.context("cannot wait for events")?;
+            let seen = clock::mono();
             for (token, _) in ready.iter() {
                 match token {
                     TOKEN_WAKE => self.woken(),
@@ -372,7 +372,9 @@ impl Loop<'_> {
                             watch.ready(clock::mono());
                         }
                     }
-                    token => self.effects.child_ready(token - TOKEN_RUN, &mut self.events),
+                    token => {
+                        self.effects.child_ready(RunId(token - TOKEN_RUN), seen, &mut self.events);
+                    }
                 }
             }
             if self.signals.take_child() {

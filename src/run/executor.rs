@@ -270,14 +270,18 @@ impl Executor {
         state.starts.len() < before
     }
 
-    /// Waits until no start waits for a thread, but no longer than that, nor while one hangs.
-    pub fn let_starts_go_first(&self, most: Duration) {
+    /// Waits until no start waits for a thread, but no longer than `most`, nor while one hangs. Answers
+    /// whether some still wait, and none hangs.
+    pub fn let_starts_go_first(&self, most: Duration) -> bool {
         let (mut state, begun) = (self.shared.lock(), clock::mono());
         loop {
             let now = clock::mono();
+            if state.starts.is_empty() || state.slow(now) > 0 {
+                return false;
+            }
             let left = most.saturating_sub(now.since(begun)).min(SLOW);
-            if state.starts.is_empty() || left.is_zero() || state.slow(now) > 0 {
-                return;
+            if left.is_zero() {
+                return true;
             }
             let waited = self.shared.caught_up.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;

@@ -76,6 +76,11 @@ impl Ready {
         Ready(Vec::with_capacity(most))
     }
 
+    /// Whether there may be more than it has room for.
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.len() == self.0.capacity()
+    }
+
     /// The token of each, and what it has.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, EventFlags)> {
         self.0.iter().map(|event| (event.data.u64(), event.flags))

@@ -222,6 +222,12 @@ impl Signals {
         self.seen.begun.store(true, Relaxed);
     }
 
+    /// Whether somebody wants something by a signal that was not taken yet.
+    pub fn want_something(&self) -> bool {
+        let seen = &self.seen;
+        seen.stops.load(Relaxed) > 0 || seen.reload.load(Relaxed) || seen.status.load(Relaxed)
+    }
+
     /// Takes what has come since the last call.
     pub fn take(&self) -> Pending {
         Pending {

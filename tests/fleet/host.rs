@@ -303,7 +303,7 @@ impl Host {
     /// A process has ended.
     pub(crate) fn ended(&mut self, t: i64, run: RunId, exit: Exit) {
         self.running.remove(&run);
-        self.tell_scheduler(t, Event::Ended { run, exit, usage: None });
+        self.tell_scheduler(t, Event::Ended { run, exit, usage: None, at: None });
     }
 
     /// When others may take this host for dead what they may begin again is over here: it is killed

@@ -295,31 +295,36 @@ fn a_shortage_does_not_last_for_ever() {
 
 /// The loop may hear of a start late, and of a short run's end at the same moment.
 #[test]
-fn a_run_begins_when_its_process_is_made() {
+fn a_run_begins_when_its_process_is_made_and_ends_when_that_is_seen_to_end() {
     let now = |millis: u64| Now {
         wall: NOON.plus(Duration::from_millis(millis)),
         mono: Mono::from_micros(millis * 1000),
     };
-    let jobs = vec![job("a", once("12:00:01"), |options| options.timeout = Some(secs(60)))];
-    let mut scheduler = Scheduler::new(now(0), set(jobs));
-    let (run, mut actions) = (RunId(1), Vec::new());
-    scheduler.step(now(1000), Event::Woke, &mut actions);
-    let taken = now(1001).mono;
-    let started = Event::Started { run, process: PROCESS, at: now(1002), taken };
-    scheduler.take(now(1500), started, &mut actions);
-    // Its timeout counts from when somebody began to make it.
-    assert_eq!(scheduler.next_wakeup().mono, Some(Mono::from_micros(61_001_000)));
-    scheduler.step(now(1500), Event::Ended { run, exit: Exit::Code(0), usage: None }, &mut actions);
-    let lag = actions.iter().find_map(|action| match action {
-        Action::Notice(Notice::Started { lag, .. }) => Some(*lag),
-        _ => None,
-    });
-    assert_eq!(lag, Some(Duration::from_millis(2)));
-    let record = actions.iter().find_map(|action| match action {
-        Action::Record(record) => Some((record.started, record.duration)),
-        _ => None,
-    });
-    assert_eq!(record, Some((Some(now(1002).wall), Duration::from_millis(498))));
+    // What was seen of the end, and how long the run has taken then; none ends later than it is heard of.
+    let seen = |millis: u64| Some(now(millis).mono);
+    for (at, took) in [(None, 498), (seen(1010), 8), (seen(1600), 498), (seen(900), 0)] {
+        let jobs = vec![job("a", once("12:00:01"), |options| options.timeout = Some(secs(60)))];
+        let mut scheduler = Scheduler::new(now(0), set(jobs));
+        let (run, mut actions) = (RunId(1), Vec::new());
+        scheduler.step(now(1000), Event::Woke, &mut actions);
+        let taken = now(1001).mono;
+        let started = Event::Started { run, process: PROCESS, at: now(1002), taken };
+        scheduler.take(now(1500), started, &mut actions);
+        // Its timeout counts from when somebody began to make it.
+        assert_eq!(scheduler.next_wakeup().mono, Some(Mono::from_micros(61_001_000)));
+        let ended = Event::Ended { run, exit: Exit::Code(0), usage: None, at };
+        scheduler.step(now(1500), ended, &mut actions);
+        let lag = actions.iter().find_map(|action| match action {
+            Action::Notice(Notice::Started { lag, .. }) => Some(*lag),
+            _ => None,
+        });
+        assert_eq!(lag, Some(Duration::from_millis(2)));
+        let record = actions.iter().find_map(|action| match action {
+            Action::Record(record) => Some((record.started, record.duration)),
+            _ => None,
+        });
+        assert_eq!(record, Some((Some(now(1002).wall), Duration::from_millis(took))));
+    }
 }
 
 /// What the attempts of a run have used is added up; one of which nothing is known adds nothing.
@@ -348,7 +353,7 @@ fn what_attempts_use_adds_up() {
         scheduler.step(now(at), Event::Woke, &mut actions);
         // Said twice, it is counted once.
         for _ in 0..2 {
-            scheduler.step(now(at), Event::Ended { run, exit, usage }, &mut actions);
+            scheduler.step(now(at), Event::Ended { run, exit, usage, at: None }, &mut actions);
         }
     }
     let usages: Vec<Option<Usage>> = actions
@@ -412,12 +417,12 @@ fn a_start_that_hangs_times_out() {
         (69, Event::Woke),
         (70, Event::Woke),
         // A start may have succeeded just as it was given up: then its process was killed.
-        (70, Event::Ended { run: RunId(3), exit, usage: None }),
+        (70, Event::Ended { run: RunId(3), exit, usage: None, at: None }),
         (70, given_up(1)),
         (80, Event::Woke),
         (81, hangs(1, 80)),
         (90, Event::Woke),
-        (91, Event::Ended { run: RunId(1), exit, usage: None }),
+        (91, Event::Ended { run: RunId(1), exit, usage: None, at: None }),
         (999, Event::Woke),
     ];
     assert_eq!(
@@ -460,7 +465,7 @@ fn a_start_that_hangs_can_be_stopped() {
                 taken: Mono::from_micros(0),
             },
         ),
-        (64, Event::Ended { run: RunId(2), exit: Exit::Signal(9), usage: None }),
+        (64, Event::Ended { run: RunId(2), exit: Exit::Signal(9), usage: None, at: None }),
         (64, hangs(3, 60)),
         (64, Event::NotStarted { run: RunId(3), reason: "EAGAIN".to_owned(), transient: true }),
     ];
@@ -539,7 +544,7 @@ fn a_run_that_is_abandoned_gives_back_its_slot_and_is_not_tried_again() {
     step(75, Event::Woke);
     step(75, abandoned());
     step(76, abandoned());
-    step(77, Event::Ended { run, exit: Exit::Code(0), usage: None });
+    step(77, Event::Ended { run, exit: Exit::Code(0), usage: None, at: None });
     assert_eq!(
         transcript.text,
         "12:01:00 start sudo#1\n12:01:05 sudo#1 takes too long\n12:01:05 term sudo#1\n\

@@ -312,7 +312,7 @@ impl World {
     fn end(&mut self, run: RunId, exit: Exit) {
         if self.running.contains(&run) {
             self.running.retain(|other| *other != run);
-            self.step(Event::Ended { run, exit, usage: None });
+            self.step(Event::Ended { run, exit, usage: None, at: None });
         }
     }
 

@@ -65,7 +65,7 @@ impl Host {
 
     fn ends(self, time: &str, run: u64) -> Host {
         let (run, exit) = (RunId(run), Exit::Code(0));
-        self.send(time, Event::Ended { run, exit, usage: None })
+        self.send(time, Event::Ended { run, exit, usage: None, at: None })
     }
 
     /// A run has waited for the store for too long.

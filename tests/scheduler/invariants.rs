@@ -767,7 +767,7 @@ impl World {
             self.attempts.iter().filter(|attempt| attempt.alive).map(|a| a.run).collect();
         if let Some(&run) = alive.get(index % alive.len().max(1)) {
             self.attempts.retain(|attempt| attempt.run != run);
-            self.step(Event::Ended { run, exit, usage: None });
+            self.step(Event::Ended { run, exit, usage: None, at: None });
         }
     }
 
@@ -802,7 +802,7 @@ impl World {
             Answer::NotStarted => Event::NotStarted { run, reason, transient: false },
             Answer::Short => Event::NotStarted { run, reason, transient: true },
             Answer::Hangs => Event::StartHangs { run, taken: self.now.mono },
-            Answer::Ended => Event::Ended { run, exit: Exit::Code(0), usage: None },
+            Answer::Ended => Event::Ended { run, exit: Exit::Code(0), usage: None, at: None },
         };
         let given_up = self.attempt(run).is_some_and(|attempt| attempt.given_up);
         if asked {

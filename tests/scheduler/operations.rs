@@ -77,7 +77,7 @@ impl Operator {
     }
 
     pub(crate) fn ended(&mut self, run: u64) -> Vec<String> {
-        self.step(Event::Ended { run: RunId(run), exit: Exit::Code(0), usage: None })
+        self.step(Event::Ended { run: RunId(run), exit: Exit::Code(0), usage: None, at: None })
     }
 
     pub(crate) fn view(&mut self, id: &str) -> schedrs::event::JobView {
@@ -172,7 +172,12 @@ fn stopping_a_job_ends_what_runs_and_what_waits() {
         stopped,
         ["term #1", "a#2 skipped(stopped), due 12:02:00", "stopped [RunId(1), RunId(2)]"]
     );
-    let ended = operator.step(Event::Ended { run: RunId(1), exit: Exit::Signal(15), usage: None });
+    let ended = operator.step(Event::Ended {
+        run: RunId(1),
+        exit: Exit::Signal(15),
+        usage: None,
+        at: None,
+    });
     assert_eq!(ended, ["a#1 killed(15), due 12:01:00"]);
 }
 
@@ -469,9 +474,11 @@ fn survivors_count_and_are_watched() {
     assert_eq!(operator.view("a").running, 1);
     assert_eq!(operator.at("12:09:59"), [""; 0]);
     assert_eq!(operator.at("12:10")[0], "term #3", "its timeout began when it did");
-    let ended = operator.step(Event::Ended { run: RunId(3), exit: Exit::Unknown, usage: None });
+    let ended =
+        operator.step(Event::Ended { run: RunId(3), exit: Exit::Unknown, usage: None, at: None });
     assert!(ended[0].starts_with("a#3 timed_out"), "{ended:?}");
-    let ended = operator.step(Event::Ended { run: RunId(4), exit: Exit::Unknown, usage: None });
+    let ended =
+        operator.step(Event::Ended { run: RunId(4), exit: Exit::Unknown, usage: None, at: None });
     assert!(ended[0].starts_with("gone#4 lost(it outlived"), "{ended:?}");
 }
 

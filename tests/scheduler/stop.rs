@@ -106,16 +106,16 @@ fn a_stop_reaches_runs_that_are_being_started() {
     let (a, b, c, d) = (RunId(1), RunId(2), RunId(3), RunId(4));
     step(60, Event::Woke);
     step(61, Event::Stop);
-    step(62, Event::Ended { run: b, exit: Exit::Code(0), usage: None });
+    step(62, Event::Ended { run: b, exit: Exit::Code(0), usage: None, at: None });
     step(63, Event::NotStarted { run: d, reason: "EAGAIN".into(), transient: true });
     step(91, Event::Woke);
     step(92, Event::Started { run: a, process: PROCESS, at: now(92), taken: now(92).mono });
     step(92, Event::Stop);
     step(93, Event::Started { run: c, process: PROCESS, at: now(93), taken: now(93).mono });
     step(93, Event::NotStarted { run: c, reason: "what?".into(), transient: true });
-    step(93, Event::Ended { run: a, exit: Exit::Signal(9), usage: None });
-    step(93, Event::Ended { run: a, exit: Exit::Signal(9), usage: None });
-    step(93, Event::Ended { run: c, exit: Exit::Signal(9), usage: None });
+    step(93, Event::Ended { run: a, exit: Exit::Signal(9), usage: None, at: None });
+    step(93, Event::Ended { run: a, exit: Exit::Signal(9), usage: None, at: None });
+    step(93, Event::Ended { run: c, exit: Exit::Signal(9), usage: None, at: None });
     assert_eq!(
         transcript.text,
         "12:01:00 start a#1\n\

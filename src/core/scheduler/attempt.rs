@@ -59,8 +59,9 @@ impl Scheduler {
             Reaction::AttemptOver => {
                 let run = &mut self.runs[slot];
                 run.add_usage(&input);
+                let ended = input.ended(step.now.mono);
                 let outcome = run.outcome_of(input);
-                self.attempt_over(slot, outcome, step);
+                self.attempt_over(slot, outcome, ended, step);
             }
             Reaction::Abandon => self.abandon(slot, input, step),
             Reaction::TimeOut => {
@@ -191,7 +192,7 @@ impl Scheduler {
         };
         let run = &mut self.runs[slot];
         if run.is_last || run.shortages >= SHORTAGES {
-            self.attempt_over(slot, Outcome::NotStarted(reason), step);
+            self.attempt_over(slot, Outcome::NotStarted(reason), step.now.mono, step);
             return;
         }
         let delay = SHORTAGE_FIRST.saturating_mul(1 << run.shortages.min(16)).min(SHORTAGE_MAX);
@@ -223,9 +224,9 @@ impl Scheduler {
     }
 
     /// An attempt has ended, and its slot is free.
-    fn attempt_over(&mut self, slot: u32, outcome: Outcome, step: &mut Step<'_>) {
+    fn attempt_over(&mut self, slot: u32, outcome: Outcome, ended: Mono, step: &mut Step<'_>) {
         let run = &mut self.runs[slot];
-        run.ended = step.now.mono;
+        run.ended = ended;
         if run.out_of_touch.take().is_some() && !outcome.is_success() && !run.is_last {
             self.ended_out_of_touch(slot, step);
             return;

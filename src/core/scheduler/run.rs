@@ -72,8 +72,8 @@ pub(super) enum Input {
     NotStarted(String),
     /// It could not be started, for now.
     Short(String),
-    /// The process has ended and its tree is gone; what it has used.
-    Ended(Exit, Option<Usage>),
+    /// The process has ended and its tree is gone; what it has used, and when that was, if not now.
+    Ended(Exit, Option<Usage>, Option<Mono>),
     /// The process goes on, and nobody waits for it any more: why.
     Abandoned(String),
     /// The run's deadline has passed.
@@ -92,6 +92,16 @@ pub(super) enum Input {
     Terminate,
     /// The scheduler wants it to end at once.
     Kill,
+}
+
+impl Input {
+    /// When what is heard of now has happened. No end is later than it is heard of.
+    pub(super) fn ended(&self, now: Mono) -> Mono {
+        match self {
+            Input::Ended(.., Some(at)) => now.min(*at),
+            _ => now,
+        }
+    }
 }
 
 /// What is to be done about it.
@@ -347,7 +357,7 @@ impl Run {
     /// What becomes of the attempt by what has ended it.
     pub(super) fn outcome_of(&self, input: Input) -> Outcome {
         match input {
-            Input::Ended(exit, _) => self.judge(exit),
+            Input::Ended(exit, ..) => self.judge(exit),
             Input::NotStarted(reason) | Input::Short(reason) => self.not_started(reason),
             // The table has no other way here.
             _ => Outcome::Lost("an internal error of the scheduler".to_owned()),
@@ -415,7 +425,7 @@ impl Run {
 
     /// What has ended may say what it has used.
     pub(super) fn add_usage(&mut self, input: &Input) {
-        if let Input::Ended(_, Some(usage)) = input {
+        if let Input::Ended(_, Some(usage), _) = input {
             self.usage = Some(self.usage.unwrap_or_default().with(*usage));
         }
     }

@@ -21,6 +21,7 @@ mod trouble;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
+use std::mem;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ use super::messages::Messages;
 use super::offload::{Done, Lane};
 use super::records::Records;
 use super::unusual::{Habits, Ran};
-use super::{Plan, TOKEN_RUN, report};
+use super::{Plan, report};
 use crate::control::Call;
 use crate::core::condition::Answer;
 use crate::core::event::{
@@ -59,7 +60,7 @@ use crate::run::output;
 use crate::store::Process;
 use crate::store::keeper::StoreEvent;
 use crate::sys::clock;
-use crate::sys::epoll::{Epoll, EventFlags};
+use crate::sys::epoll::Epoll;
 use crate::sys::mailbox::Mailbox;
 
 /// What other threads send the loop.
@@ -94,11 +95,25 @@ pub(crate) enum Message {
     Unusual(Box<UnusualRun>),
 }
 
+impl Message {
+    /// Whether it may wait while starts go first: it is about what has been, and nobody waits for it.
+    fn may_wait(&self) -> bool {
+        match self {
+            Message::Report(_) | Message::Printed(..) | Message::Successes(..) => true,
+            Message::Ran(_) | Message::Unusual(_) => true,
+            Message::Done { .. } | Message::Store(_) | Message::Call(_) => false,
+            Message::OwnPart(..) | Message::Looked(..) => false,
+        }
+    }
+}
+
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Effects {
     epoll: Epoll,
     mailbox: Mailbox<Message>,
+    /// What was taken from it when it was not time for it.
+    heard: Vec<Message>,
     executor: Executor,
     hooks: Hooks,
     /// Who looks at conditions.
@@ -246,6 +261,7 @@ impl Effects {
             habits: Habits::default(),
             failed_hooks: Mailbox::new(Arc::clone(mailbox.waker())),
             mailbox,
+            heard: Vec::new(),
             executor,
             hooks,
             checks,
@@ -327,8 +343,10 @@ impl Effects {
         self.mailbox.clone()
     }
 
-    pub(super) fn messages(&self) -> Vec<Message> {
-        self.mailbox.take()
+    pub(super) fn messages(&mut self) -> Vec<Message> {
+        let mut messages = mem::take(&mut self.heard);
+        messages.append(&mut self.mailbox.take());
+        messages
     }
 
     /// Makes ready for other jobs than before.
@@ -358,7 +376,7 @@ impl Effects {
         process: Process,
         handle: OwnedFd,
     ) {
-        if let Err(errno) = self.epoll.add(&handle, id.0 + TOKEN_RUN, EventFlags::IN) {
+        if let Err(errno) = self.watch(&handle, id) {
             log::error!(job = &*job.id, run = id.0; "cannot watch its process: {errno}");
         }
         let state = State::Alive { pid: process.pid, handle: Some(handle) };
@@ -477,14 +495,14 @@ impl Effects {
                 self.starts.remove(id);
                 let process = Process { pid, start };
                 events.push_back(Event::Started { run: id, process, at, taken });
-                let Some(run) = self.runs.get_mut(&id) else { return };
+                if !self.runs.contains_key(&id) {
+                    return;
+                }
                 self.by_pid.insert(pid, id);
-                let watch = |handle: &OwnedFd| {
-                    self.epoll.add(handle, id.0 + TOKEN_RUN, EventFlags::IN).is_ok()
-                };
                 // It may have ended by now: then nobody needs to be told when it does.
                 let is_over = exit::wait(pid, WaitIdOptions::NOWAIT).is_some();
-                let watched = handle.filter(|handle| !is_over && watch(handle));
+                let watched = handle.filter(|handle| !is_over && self.watch(handle, id).is_ok());
+                let Some(run) = self.runs.get_mut(&id) else { return };
                 let has_handle = watched.is_some();
                 (run.pipes, run.group, run.confined) = (pipes, group, confined);
                 run.process = Some(process);
@@ -494,7 +512,7 @@ impl Effects {
                 if !has_handle {
                     self.without_handle += 1;
                     // It has ended, or may have before anybody was looking.
-                    self.child_ready(id.0, events);
+                    self.child_ready(id, clock::mono(), events);
                 }
                 if order != Order::None {
                     self.signal_tree(id, order, events);

@@ -169,7 +169,7 @@ impl Loop {
 
     /// Lets a run end.
     pub(crate) fn end(&self, run: u64, exit: Exit) {
-        self.step(Event::Ended { run: RunId(run), exit, usage: None });
+        self.step(Event::Ended { run: RunId(run), exit, usage: None, at: None });
     }
 
     fn step(&self, event: Event) {

@@ -7,22 +7,81 @@ use std::ptr;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
 use super::sweep::Sweep;
-use super::{Effects, Order, Run, State};
+use super::{Effects, Message, Order, Run, State};
 use crate::core::event::{Event, Exit, RunId};
+use crate::core::instant::Mono;
 use crate::core::usage::Usage;
+use crate::run::daemon::{TOKEN_RUN, TOKEN_WAKE};
+use crate::run::executor::Report;
+use crate::sys::epoll::{Epoll, EventFlags, Ready};
 use crate::sys::{clock, process};
 
+/// A process ends once: it is not told of its end again before that is seen to.
+const ONCE: EventFlags = EventFlags::IN.union(EventFlags::ONESHOT);
+
 impl Effects {
-    /// The main process of a run has ended, or may have.
+    /// Waits for the end of a process once: what has told of its end does not tell of it again.
+    pub(super) fn watch(&self, handle: &OwnedFd, id: RunId) -> Result<(), Errno> {
+        self.epoll.add(handle, id.0 + TOKEN_RUN, ONCE)
+    }
+
+    /// Waits once more for what was not the end of a process.
+    pub(super) fn watch_on(epoll: &Epoll, handle: Option<&OwnedFd>, id: RunId) {
+        if let Some(handle) = handle {
+            // It is in the set; and who is not told is looked at when another child ends.
+            let _ = epoll.modify(handle, id.0 + TOKEN_RUN, ONCE);
+        }
+    }
+
+    /// What the scheduler has to hear is put off for a moment. Processes that exist by now are watched all
+    /// the same, and who has ended leaves: it is known how long that has taken, and its files and its
+    /// control group are there for others. Answers whether there is something that is not to be put off.
+    pub(in crate::run::daemon) fn glance(
+        &mut self,
+        ready: &mut Ready,
+        events: &mut VecDeque<Event>,
+    ) -> bool {
+        for message in self.mailbox.take() {
+            match message {
+                Message::Report(report @ Report::Started { .. }) => self.reported(report, events),
+                other => self.heard.push(other),
+            }
+        }
+        let mut is_wanted = self.heard.iter().any(|message| !message.may_wait());
+        loop {
+            if self.epoll.wait(ready, Some(Duration::ZERO)).is_err() {
+                return true;
+            }
+            let now = clock::mono();
+            for (token, _) in ready.iter() {
+                match token.checked_sub(TOKEN_RUN) {
+                    Some(run) => self.child_ready(RunId(run), now, events),
+                    // What others have sent, was taken.
+                    None => is_wanted |= token != TOKEN_WAKE,
+                }
+            }
+            if !ready.is_full() {
+                return is_wanted;
+            }
+        }
+    }
+
+    /// Whether there are messages that were put off.
+    pub(in crate::run::daemon) fn has_heard(&self) -> bool {
+        !self.heard.is_empty()
+    }
+
+    /// The main process of a run has ended, or may have. It was seen then.
     pub(in crate::run::daemon) fn child_ready(
         &mut self,
-        number: u64,
+        id: RunId,
+        at: Mono,
         events: &mut VecDeque<Event>,
     ) {
-        let id = RunId(number);
         let Some(Run { state: State::Alive { pid, handle }, is_foreign, .. }) = self.runs.get(&id)
         else {
             return self.abandoned_ready(id);
@@ -33,7 +92,7 @@ impl Effects {
         } else {
             wait(pid, WaitIdOptions::NOWAIT)
         };
-        let Some(exit) = exit else { return };
+        let Some(exit) = exit else { return Effects::watch_on(&self.epoll, handle.as_ref(), id) };
         let handle = self.unwatch(id);
         if is_foreign {
             // Its number is free for others now.
@@ -41,7 +100,7 @@ impl Effects {
         }
         let is_empty = self.is_group_empty(id);
         if !is_foreign && is_empty && !self.adopted.reap() {
-            self.ended(id, pid, exit, events);
+            self.ended(id, pid, exit, Some(at), events);
             return;
         }
         let Some(run) = self.runs.get_mut(&id) else { return };
@@ -72,8 +131,15 @@ impl Effects {
         }
     }
 
-    /// Nothing is left of a run.
-    pub(super) fn ended(&mut self, id: RunId, pid: u32, exit: Exit, events: &mut VecDeque<Event>) {
+    /// Nothing is left of a run, since then if that was not just now.
+    pub(super) fn ended(
+        &mut self,
+        id: RunId,
+        pid: u32,
+        exit: Exit,
+        at: Option<Mono>,
+        events: &mut VecDeque<Event>,
+    ) {
         let mut usage = None;
         if exit != Exit::Unknown {
             // Only now its number may be given to another.
@@ -93,7 +159,7 @@ impl Effects {
             Exit::OverMemory(_) => 128 | 9,
             Exit::Unknown => 1,
         };
-        events.push_back(Event::Ended { run: id, exit, usage });
+        events.push_back(Event::Ended { run: id, exit, usage, at });
     }
 
     /// An end that the kernel may have brought about because a run went over its limit of memory: a
@@ -131,8 +197,9 @@ impl Effects {
                 matches!(run.state, State::Alive { handle: None, .. }).then_some(*id)
             };
             let unwatched: Vec<RunId> = self.runs.iter().filter_map(unwatched).collect();
+            let now = clock::mono();
             for id in unwatched {
-                self.child_ready(id.0, events);
+                self.child_ready(id, now, events);
             }
         }
         if self.sweeping > 0 {
@@ -149,7 +216,7 @@ pub(super) fn wait(pid: u32, options: WaitIdOptions) -> Option<Exit> {
     loop {
         match waitid(WaitId::Pid(pid), options) {
             Ok(status) => return status.map(|status| exit(&status)),
-            Err(rustix::io::Errno::INTR) => {}
+            Err(Errno::INTR) => {}
             // Somebody else has waited for it, which nobody does; but a slot must not be lost.
             Err(_) => return Some(Exit::Code(255)),
         }

@@ -25,9 +25,6 @@ const WORTH_SAYING: Duration = Duration::from_secs(2);
 /// No more than so many in progress are nothing special.
 const FEW: usize = 8;
 
-/// How long the loop lets starts go first.
-const MOMENT: Duration = Duration::from_millis(100);
-
 /// No more starts than this are named where a scheduler says how it is.
 const NAMED: usize = 5;
 
@@ -72,13 +69,15 @@ impl Starts {
 }
 
 impl Effects {
-    /// While many are due at once, their processes are made before it is looked at what has come of the
-    /// first of them: that can be told of all of them together, and would take the processors away from
-    /// those that are late already. For a moment only, because other things may happen meanwhile.
-    pub(in crate::run::daemon) fn let_starts_go_first(&self) {
-        if self.starts.are_many() {
-            self.executor.let_starts_go_first(MOMENT);
-        }
+    /// Whether so many starts are in progress that the others may be made first.
+    pub(in crate::run::daemon) fn are_many_starting(&self) -> bool {
+        self.starts.are_many()
+    }
+
+    /// Lets starts that wait for a thread go first, for so long at most. Answers whether some still wait,
+    /// and none hangs.
+    pub(in crate::run::daemon) fn let_starts_go_first(&self, most: Duration) -> bool {
+        self.executor.let_starts_go_first(most)
     }
 
     /// Looks at the starts in progress, if it is time.

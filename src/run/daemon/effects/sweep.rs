@@ -226,7 +226,7 @@ impl Effects {
         let Some(sweep) = run.sweep() else { return };
         let (pid, exit) = (sweep.pid, sweep.exit);
         self.sweeping -= 1;
-        self.ended(id, pid, exit, events);
+        self.ended(id, pid, exit, None, events);
     }
 
     /// The processes of a run that are left, or are known to belong to it beside those below its

@@ -59,5 +59,5 @@ pub(super) fn would_start(start: &Start, events: &mut VecDeque<Event>) {
     let at = clock::now();
     let process = Process { pid: 0, start: 0 };
     events.push_back(Event::Started { run: start.run, process, at, taken: at.mono });
-    events.push_back(Event::Ended { run: start.run, exit: Exit::Code(0), usage: None });
+    events.push_back(Event::Ended { run: start.run, exit: Exit::Code(0), usage: None, at: None });
 }

@@ -171,7 +171,9 @@ impl Effects {
                 Main::Child(handle) => (handle, wait(pid, WaitIdOptions::empty()).is_some()),
                 Main::Foreign(handle) => (handle, handle.as_ref().is_none_or(has_ended)),
             };
-            if ended {
+            if !ended {
+                Effects::watch_on(epoll, handle.as_ref(), id);
+            } else {
                 by_pid.remove(&pid);
                 if let Some(handle) = handle {
                     epoll.remove(handle);
