@@ -229,6 +229,41 @@ fn facts_may_come_twice(bed: &dyn Bed) {
     assert_eq!(once.records.len(), 3);
 }
 
+/// Facts of one commit come to the same as one after the other, however they are written.
+fn it_does_not_matter_what_is_committed_together(bed: &dyn Bed) {
+    let retried = vec![
+        admitted(2, "a", 20),
+        starting(2, 1),
+        started(2, 1, 21),
+        attempt_ended(2, 1, Outcome::Failed(1), 22),
+        starting(2, 2),
+        started(2, 2, 24),
+        ended(2, "a", Outcome::Killed(9), 25),
+    ];
+    let crossed = vec![
+        admitted(3, "a", 30),
+        admitted(4, "b", 30),
+        starting(3, 1),
+        starting(4, 1),
+        started(3, 1, 31),
+        started(4, 1, 31),
+        ended(3, "a", Outcome::Succeeded, 32),
+        ended(4, "b", Outcome::Failed(2), 33),
+    ];
+    let never = vec![admitted(5, "b", 40), ended(5, "b", Outcome::TimedOut, 41)];
+    let facts = [whole(1, "a", 10, Outcome::Succeeded), retried, crossed, never].concat();
+    let mut store = fresh(bed);
+    commit(&mut *store, &facts);
+    let together = seen_of(&*store);
+    drop(store);
+    let mut store = fresh(bed);
+    for fact in facts {
+        commit(&mut *store, &[fact]);
+    }
+    assert_eq!(seen_of(&*store), together);
+    assert_eq!(together.records.len(), 5);
+}
+
 /// Of facts about the same thing the last one holds.
 fn the_last_word_holds(bed: &dyn Bed) {
     let mut store = fresh(bed);
@@ -1009,6 +1044,7 @@ contract! {
     of_two_claims_one_wins
     of_many_at_once_one_wins
     facts_may_come_twice
+    it_does_not_matter_what_is_committed_together
     the_last_word_holds
     a_run_that_has_just_begun_is_found_like_any_other
     a_fate_stays

@@ -223,6 +223,14 @@ fn of_kind(
     left: &mut i64,
     names_gone: &mut bool,
 ) -> Result<bool> {
+    if beyond <= 0 {
+        // Nearly always the oldest is young enough, and then so are the others.
+        let first = olds(conn, sql, job, 1)?;
+        if first.first().is_none_or(|old| (oldest..=now).contains(&old.at)) {
+            *left -= 1;
+            return Ok(false);
+        }
+    }
     let wanted = (*left).min(beyond.max(0) + 8);
     let found = olds(conn, sql, job, wanted)?;
     let all = (found.len() as i64) < wanted;

@@ -5,6 +5,7 @@
 //! finds nothing to change.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
@@ -40,6 +41,22 @@ impl Known {
     }
 }
 
+/// A run has ended.
+static ENDED: LazyLock<String> = LazyLock::new(|| ended_with(""));
+
+/// The same, and it has begun.
+static BEGUN_AND_ENDED: LazyLock<String> = LazyLock::new(|| {
+    ended_with(", pid = ?12, pid_start = ?13, begun = ?14, started = coalesce(started, ?14)")
+});
+
+fn ended_with(more: &str) -> String {
+    format!(
+        "UPDATE record SET outcome = ?2, failed = ?3, number = ?4, reason = ?5, duration = ?6, \
+         attempts = ?7, cpu = ?8, max_rss = ?9, disk_read = ?10, disk_written = ?11{more} \
+         WHERE run = ?1"
+    )
+}
+
 /// A pause as four columns.
 type PauseColumns<'a> = (Option<i64>, Option<i64>, Option<&'a str>, Option<&'a str>);
 
@@ -68,8 +85,20 @@ impl Writer<'_> {
             return Ok(());
         }
         self.settle()?;
-        for fact in facts {
-            self.one(fact)?;
+        let mut left = facts;
+        while let [fact, rest @ ..] = left {
+            left = rest;
+            match (fact, rest) {
+                // Where many are due at once, most have ended when it is heard that they began.
+                (
+                    Fact::Started { run, process, at, .. },
+                    [end @ Fact::Ended { run: ended, .. }, rest @ ..],
+                ) if run == ended => {
+                    self.ended(end, Some((*process, *at)))?;
+                    left = rest;
+                }
+                _ => self.one(fact)?,
+            }
         }
         // The last moment that any of them tells of is one at which the scheduler was alive.
         facts.iter().rev().find_map(Fact::at).map_or(Ok(()), |at| self.saw(at))
@@ -124,19 +153,7 @@ impl Writer<'_> {
             Fact::AttemptEnded { run, attempt, outcome, at } => {
                 self.attempt_ended(*run, *attempt, outcome, *at)
             }
-            Fact::Ended { run, outcome, duration, attempts, usage, .. } => {
-                let (word, code, reason) = encode::columns(outcome);
-                let sql = "UPDATE record SET outcome = ?2, failed = ?3, number = ?4, reason = ?5, \
-                           duration = ?6, attempts = ?7, cpu = ?8, max_rss = ?9, disk_read = ?10, \
-                           disk_written = ?11 WHERE run = ?1";
-                let (run, failed) = (number(*run), outcome.went_wrong());
-                let duration = duration_micros(*duration);
-                let [cpu, rss, read, written] = encode::usage_columns(*usage);
-                let values = params![
-                    run, word, failed, code, reason, duration, attempts, cpu, rss, read, written,
-                ];
-                self.run(sql, values).map(drop)
-            }
+            Fact::Ended { .. } => self.ended(fact, None),
             Fact::Fate { job, due, last_due, count, outcome, at, .. } => {
                 self.fate(job, (*due, *last_due, *count), outcome, *at)
             }
@@ -153,6 +170,29 @@ impl Writer<'_> {
             Fact::Change(change) => self.change(change),
             Fact::Entry { list, key, value } => self.entry(list, key, value.as_deref()),
         }
+    }
+
+    /// A run has ended; `begun`: and its last attempt has begun just before that.
+    fn ended(&self, end: &Fact, begun: Option<(Process, Instant)>) -> Result<()> {
+        let Fact::Ended { run, outcome, duration, attempts, usage, .. } = end else {
+            return Ok(());
+        };
+        let (word, code, reason) = encode::columns(outcome);
+        let (run, failed) = (number(*run), outcome.went_wrong());
+        let duration = duration_micros(*duration);
+        let [cpu, rss, read, written] = encode::usage_columns(*usage);
+        let Some((Process { pid, start }, at)) = begun else {
+            let values = params![
+                run, word, failed, code, reason, duration, attempts, cpu, rss, read, written,
+            ];
+            return self.run(&ENDED, values).map(drop);
+        };
+        let (start, at) = (start as i64, at.micros());
+        let values = params![
+            run, word, failed, code, reason, duration, attempts, cpu, rss, read, written, pid,
+            start, at,
+        ];
+        self.run(&BEGUN_AND_ENDED, values).map(drop)
     }
 
     /// The number of a job's name.
