@@ -587,9 +587,7 @@ impl Loop<'_> {
         let now = clock::now();
         let watchdog = self.watchdog.as_ref().map(Watchdog::deadline);
         let (reading, checking) = (self.reading.deadline(), self.requests.deadline());
-        let until = self.effects.alive_until().filter(|_| self.scheduler.has_processes_to_end());
-        let out_of_touch =
-            self.fleet.as_ref().zip(until).and_then(|(it, until)| it.deadline(until));
+        let out_of_touch = self.out_of_touch();
         let own = [self.effects.deadline(), self.overview.deadline(), watchdog, reading, checking];
         let files = self.watch.as_ref().and_then(FileWatch::deadline);
         let slow = self.slow.next_wakeup();
@@ -602,6 +600,13 @@ impl Loop<'_> {
         self.wakes_at = [mono, by_wall].into_iter().flatten().min();
         let until_wall = timer.arm(wall, now).context("cannot set the timer")?;
         Ok([until_mono, until_wall].into_iter().flatten().min())
+    }
+
+    /// When processes are to end that others may begin again.
+    fn out_of_touch(&self) -> Option<Mono> {
+        let fleet = self.fleet.as_ref()?;
+        let until = self.effects.alive_until()?;
+        self.scheduler.has_processes_to_end().then(|| fleet.deadline(until)).flatten()
     }
 
     /// Something other than a child or the clock wants attention.

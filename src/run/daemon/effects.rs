@@ -524,9 +524,13 @@ impl Effects {
     /// When [`Effects::look_after`] has something to do.
     pub(super) fn deadline(&self) -> Option<Mono> {
         let records = self.records.as_ref().and_then(Records::deadline);
-        let checks = self.checks.deadline();
-        let others = [records, self.trouble.deadline(), self.starts.deadline(), checks];
-        let others = others.into_iter().flatten();
+        let begins = [records, self.starts.deadline()].into_iter().flatten();
+        begins.chain(self.deadline_of_begun()).min()
+    }
+
+    /// The same, but for what has to do with starts.
+    pub(super) fn deadline_of_begun(&self) -> Option<Mono> {
+        let others = [self.trouble.deadline(), self.checks.deadline()].into_iter().flatten();
         if self.sweeping == 0 {
             return others.min();
         }

@@ -34,10 +34,15 @@ impl Loop<'_> {
             return timeout;
         }
         let begun = clock::mono();
-        let deadline = self.watchdog.as_ref().map(Watchdog::deadline);
-        let deadlines = self.scheduler.next_wakeup().mono.into_iter().chain(deadline);
+        let deadlines = [
+            self.scheduler.next_wakeup().mono,
+            self.effects.deadline_of_begun(),
+            self.out_of_touch(),
+            self.watchdog.as_ref().map(Watchdog::deadline),
+        ];
+        let deadlines = deadlines.into_iter().flatten().map(|at| at.since(begun));
         let longest = if self.scheduler.waits_for_ends() { LONGEST_OF_QUEUED } else { LONGEST };
-        let most = deadlines.map(|at| at.since(begun)).fold(longest, Duration::min);
+        let most = deadlines.fold(longest, Duration::min);
         loop {
             let left = most.saturating_sub(clock::mono().since(begun));
             let some_wait = self.effects.let_starts_go_first(left.min(GLANCE));
