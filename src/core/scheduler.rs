@@ -365,6 +365,12 @@ impl Scheduler {
         self.runs.iter().any(|(_, run)| matches!(run.phase, Phase::Queued | Phase::Pending))
     }
 
+    /// The shortest `timeout` of the runs whose process does not exist yet, as far as is known.
+    pub fn shortest_timeout(&self) -> Option<Duration> {
+        let starting = self.runs.iter().filter(|(_, run)| run.phase == Phase::Starting);
+        starting.filter_map(|(_, run)| run.job.options.timeout).min()
+    }
+
     /// The ids of all jobs.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         self.jobs.iter().filter(|state| !state.gone).map(|state| &*state.job.id)

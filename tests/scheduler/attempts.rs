@@ -293,6 +293,38 @@ fn a_shortage_does_not_last_for_ever() {
     assert!(test.sim.scheduler().is_idle_forever());
 }
 
+/// While many begin, whoever tells the scheduler of it may put that off, but not where something waits for it.
+#[test]
+fn what_does_not_let_ends_be_told_later() {
+    let now = |secs: u64| Now {
+        wall: NOON.plus(Duration::from_secs(secs)),
+        mono: Mono::from_micros(secs * 1_000_000),
+    };
+    let within = |id, seconds| {
+        job(id, once("12:00:01"), move |options| options.timeout = Some(secs(seconds)))
+    };
+    let jobs = vec![within("a", 50), within("b", 70), job("c", once("12:00:02"), |_| {})];
+    let mut scheduler = Scheduler::new(now(0), set_with(&[("default", 2)], jobs));
+    let started = |run, at| {
+        let (at, run) = (now(at), RunId(run));
+        Event::Started { run, process: PROCESS, at, taken: at.mono }
+    };
+    let ended = |run| Event::Ended { run: RunId(run), exit: Exit::Code(0), usage: None, at: None };
+    // The first two wait for their processes; then one of them does, and the third for a worker.
+    for (at, event, shortest, waits) in [
+        (0, Event::Woke, None, false),
+        (1, Event::Woke, Some(50), false),
+        (1, started(1, 1), Some(70), false),
+        (2, Event::Woke, Some(70), true),
+        (3, ended(1), Some(70), false),
+        (3, started(2, 3), None, false),
+    ] {
+        scheduler.step(now(at), event, &mut Vec::new());
+        let found = (scheduler.shortest_timeout(), scheduler.waits_for_ends());
+        assert_eq!(found, (shortest.map(secs), waits), "{at}");
+    }
+}
+
 /// The loop may hear of a start late, and of a short run's end at the same moment.
 #[test]
 fn a_run_begins_when_its_process_is_made_and_ends_when_that_is_seen_to_end() {

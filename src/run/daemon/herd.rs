@@ -1,10 +1,10 @@
 //! Many due at once: their processes are made first.
 //!
 //! What has come of the first of them can be told of all of them together, and would take the processors
-//! away from those that are late already: an end is a record, a line of the log, and a look at what the
-//! run has left behind. So the loop waits for the threads that start processes (`crate::run::executor`)
-//! while these have a queue. Every few milliseconds it looks who has ended, and whether there is something
-//! that is not to wait: a signal, a request, a due time, a timeout.
+//! away from those that are late already: an end is a decision, a record and a line of the log. So the loop
+//! waits for the threads that start processes (`crate::run::executor`) while these have a queue. Every few
+//! milliseconds it sees who has ended, and whether there is something that is not to wait: a signal, a
+//! request, a due time, a timeout.
 
 use std::time::Duration;
 
@@ -41,6 +41,8 @@ impl Loop<'_> {
             self.watchdog.as_ref().map(Watchdog::deadline),
         ];
         let deadlines = deadlines.into_iter().flatten().map(|at| at.since(begun));
+        // Of who begins meanwhile the scheduler has not heard, and so does not count its `timeout`.
+        let deadlines = deadlines.chain(self.scheduler.shortest_timeout());
         let longest = if self.scheduler.waits_for_ends() { LONGEST_OF_QUEUED } else { LONGEST };
         let most = deadlines.fold(longest, Duration::min);
         loop {
