@@ -223,7 +223,7 @@ impl Signals {
     }
 
     /// Whether somebody wants something by a signal that was not taken yet.
-    pub fn want_something(&self) -> bool {
+    pub fn are_pending(&self) -> bool {
         let seen = &self.seen;
         seen.stops.load(Relaxed) > 0 || seen.reload.load(Relaxed) || seen.status.load(Relaxed)
     }

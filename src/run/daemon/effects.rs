@@ -97,7 +97,7 @@ pub(crate) enum Message {
 
 impl Message {
     /// Whether it may wait while starts go first: it is about what has been, and nobody waits for it.
-    fn may_wait(&self) -> bool {
+    fn may_be_deferred(&self) -> bool {
         match self {
             Message::Report(_) | Message::Printed(..) | Message::Successes(..) => true,
             Message::Ran(_) | Message::Unusual(_) => true,
@@ -113,7 +113,7 @@ pub(super) struct Effects {
     epoll: Epoll,
     mailbox: Mailbox<Message>,
     /// What was taken from it when it was not time for it.
-    heard: Vec<Message>,
+    deferred: Vec<Message>,
     executor: Executor,
     hooks: Hooks,
     /// Who looks at conditions.
@@ -261,7 +261,7 @@ impl Effects {
             habits: Habits::default(),
             failed_hooks: Mailbox::new(Arc::clone(mailbox.waker())),
             mailbox,
-            heard: Vec::new(),
+            deferred: Vec::new(),
             executor,
             hooks,
             checks,
@@ -344,7 +344,7 @@ impl Effects {
     }
 
     pub(super) fn messages(&mut self) -> Vec<Message> {
-        let mut messages = mem::take(&mut self.heard);
+        let mut messages = mem::take(&mut self.deferred);
         messages.append(&mut self.mailbox.take());
         messages
     }

@@ -20,7 +20,7 @@ const LONGEST_OF_QUEUED: Duration = Duration::from_millis(100);
 
 /// How often it is looked meanwhile who has ended: what is recorded as the duration of a run is right to
 /// this, and it is what a request may wait.
-const GLANCE: Duration = Duration::from_millis(5);
+const REAP_EVERY: Duration = Duration::from_millis(5);
 
 impl Loop<'_> {
     /// Lets starts go first while there are many. `timeout`: how long the loop would wait; the answer is how
@@ -47,14 +47,14 @@ impl Loop<'_> {
         let most = deadlines.fold(longest, Duration::min);
         loop {
             let left = most.saturating_sub(clock::mono().since(begun));
-            let some_wait = self.effects.let_starts_go_first(left.min(GLANCE));
-            let is_wanted = self.effects.glance(ready, &mut self.events);
+            let some_wait = self.effects.let_starts_go_first(left.min(REAP_EVERY));
+            let is_wanted = self.effects.reap_ended(ready, &mut self.events);
             let is_over = !some_wait || left.is_zero();
-            if is_over || is_wanted || self.signals.want_something() {
+            if is_over || is_wanted || self.signals.are_pending() {
                 break;
             }
         }
-        if self.effects.has_heard() {
+        if self.effects.has_deferred() {
             // Who has sent it may not know that it is to be told of.
             self.waker.wake();
         }

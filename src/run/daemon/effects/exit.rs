@@ -32,7 +32,7 @@ impl Effects {
     /// Waits once more for what was not the end of a process.
     pub(super) fn watch_on(epoll: &Epoll, handle: Option<&OwnedFd>, id: RunId) {
         if let Some(handle) = handle {
-            // It is in the set; and who is not told is looked at when another child ends.
+            // It is in the set, and nothing has to be made for it: this does not fail.
             let _ = epoll.modify(handle, id.0 + TOKEN_RUN, ONCE);
         }
     }
@@ -40,7 +40,7 @@ impl Effects {
     /// What the scheduler has to hear is put off for a moment. Processes that exist by now are watched all
     /// the same, and who has ended leaves: it is known how long that has taken, and its files and its
     /// control group are there for others. Answers whether there is something that is not to be put off.
-    pub(in crate::run::daemon) fn glance(
+    pub(in crate::run::daemon) fn reap_ended(
         &mut self,
         ready: &mut Ready,
         events: &mut VecDeque<Event>,
@@ -48,10 +48,10 @@ impl Effects {
         for message in self.mailbox.take() {
             match message {
                 Message::Report(report @ Report::Started { .. }) => self.reported(report, events),
-                other => self.heard.push(other),
+                other => self.deferred.push(other),
             }
         }
-        let mut is_wanted = self.heard.iter().any(|message| !message.may_wait());
+        let mut is_wanted = self.deferred.iter().any(|message| !message.may_be_deferred());
         loop {
             if self.epoll.wait(ready, Some(Duration::ZERO)).is_err() {
                 return true;
@@ -71,8 +71,8 @@ impl Effects {
     }
 
     /// Whether there are messages that were put off.
-    pub(in crate::run::daemon) fn has_heard(&self) -> bool {
-        !self.heard.is_empty()
+    pub(in crate::run::daemon) fn has_deferred(&self) -> bool {
+        !self.deferred.is_empty()
     }
 
     /// The main process of a run has ended, or may have. It was seen then.

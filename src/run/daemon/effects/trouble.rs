@@ -171,9 +171,7 @@ impl Effects {
                 Main::Child(handle) => (handle, wait(pid, WaitIdOptions::empty()).is_some()),
                 Main::Foreign(handle) => (handle, handle.as_ref().is_none_or(has_ended)),
             };
-            if !ended {
-                Effects::watch_on(epoll, handle.as_ref(), id);
-            } else {
+            if ended {
                 by_pid.remove(&pid);
                 if let Some(handle) = handle {
                     epoll.remove(handle);
@@ -184,6 +182,8 @@ impl Effects {
                     pid = pid;
                     "process {pid}, which could not be stopped, has exited"
                 );
+            } else {
+                Effects::watch_on(epoll, handle.as_ref(), id);
             }
             !ended
         });
